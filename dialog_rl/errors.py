@@ -1,0 +1,53 @@
+"""Typed errors. Each says what was found, where, and what would be right; the command line shows them as one line."""
+
+from __future__ import annotations
+
+
+class DialogRLError(Exception):
+    """Something a user can mend. `exit_code` is what the command line leaves with."""
+
+    exit_code = 1
+
+
+class ConfigError(DialogRLError, ValueError):
+    """A setting or an argument is wrong."""
+
+    exit_code = 2
+
+
+class ScenarioError(DialogRLError, ValueError):
+    """A pack or scenario file is wrong: the message names file, key and line."""
+
+    exit_code = 2
+
+
+class PluginError(DialogRLError):
+    """A plugin cannot be loaded, or breaks its contract."""
+
+    exit_code = 3
+
+
+class RewardError(PluginError):
+    """A reward failed where a value was required. A failure is missing, never 0."""
+
+
+class EpisodeLogError(DialogRLError):
+    """The episode log cannot be opened, read or written."""
+
+
+class CheckpointError(DialogRLError):
+    """Weights on disk are missing, incomplete or altered."""
+
+    exit_code = 5
+
+
+class ModelError(DialogRLError):
+    """A model or device cannot do what was asked."""
+
+    exit_code = 5
+
+
+class GateNotMet(DialogRLError):
+    """An evaluation ran to its end and its requirement was not met."""
+
+    exit_code = 4
