@@ -1,0 +1,58 @@
+"""Making foreign text safe to show: nothing a stranger wrote may steer the terminal that shows it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# C0 and C1 controls but tab and newline · Arabic letter mark, LRM/RLM, line and paragraph separators, bidi embeddings,
+# isolates and deprecated format characters · BOM · interlinear annotation · surrogates · tag characters.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_SPACES = re.compile(r"\s+")
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def printable(text: str) -> str:
+    """`text` with every character that could steer a terminal or reorder a line written as a visible escape.
+
+    Newlines and tabs stay, and CR LF becomes a newline. Idempotent.
+    """
+    return _UNSAFE.sub(_escape, text.replace("\r\n", "\n"))
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """`printable`, on one line, at most `limit` characters: for error lines and table cells."""
+    flat = _SPACES.sub(" ", printable(text[: 4 * limit])).strip()
+    cut = len(flat) > limit or len(text) > 4 * limit
+    return flat[: limit - 1] + "…" if cut else flat
+
+
+def unsafe(text: str) -> str:
+    """The first character that `printable` would escape, as that escape; empty if there is none."""
+    found = _UNSAFE.search(text)
+    return _escape(found) if found else ""
+
+
+def columns(text: str) -> int:
+    """How many terminal columns one line of `text` takes: wide characters take two, combining ones none."""
+    return sum(_columns_of(char) for char in text)
+
+
+def _columns_of(char: str) -> int:
+    if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in ("W", "F") else 1
+
+
+def pad(text: str, width: int) -> str:
+    """`text` followed by spaces up to `width` terminal columns; longer text stays as it is."""
+    return text + " " * max(0, width - columns(text))
