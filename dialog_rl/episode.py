@@ -72,6 +72,8 @@ class Message:
     error: bool = False
     """A tool's answer that is a refusal or a failure."""
     acts: tuple[Act, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Of a tool's answer: what the World knows of the call (kind, whose data, who was identified). Never rendered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +186,7 @@ def to_json(fact: Any) -> Any:
         out: dict[str, Any] = {}
         for f in fields(fact):
             value = getattr(fact, f.name)
-            if f.name != "schema_version" and value == f.default:
+            if f.name != "schema_version" and _is_default(value, f.default):
                 continue
             out[f.name] = to_json(value)
         return out
@@ -195,9 +197,13 @@ def to_json(fact: Any) -> Any:
     return fact
 
 
+def _is_default(value: Any, default: Any) -> bool:
+    return value == default or (isinstance(value, Mapping) and not value)
+
+
 def message_from_json(d: Mapping[str, Any]) -> Message:
     call = d.get("tool_call")
-    rest = {k: d[k] for k in ("text", "malformed", "error") if k in d}
+    rest = {k: d[k] for k in ("text", "malformed", "error", "facts") if k in d}
     return Message(
         role=Role(d["role"]),
         tool_call=ToolCall(name=call["name"], arguments=call["arguments"]) if call else None,
