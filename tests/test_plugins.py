@@ -1,0 +1,223 @@
+"""Loading: broken plugins are named, the others work."""
+
+import subprocess
+import sys
+import types
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from dialog_rl import hookimpl, hookspecs
+from dialog_rl.errors import ConfigError, PluginError
+from dialog_rl.plugins.loading import Plugins, load_plugins
+from dialog_rl.plugins.registry import Registration
+from dialog_rl.scoring import Score
+
+
+class Constant:
+    def __init__(self, *, value: float = 1.0) -> None:
+        self.value = value
+
+    def score(self, episodes):
+        return [Score(value=self.value) for _ in episodes]
+
+
+def module(**members: object) -> types.ModuleType:
+    made = types.ModuleType("a_plugin")
+    for name, member in members.items():
+        setattr(made, name, member)
+    return made
+
+
+def registering(name: str, **more: object) -> types.ModuleType:
+    @hookimpl
+    def register_rewards(register):
+        register(name, Constant)
+
+    return module(register_rewards=register_rewards, **more)
+
+
+PLUGIN = """
+from dialog_rl import hookimpl
+from dialog_rl.scoring import Score
+
+class One:
+    def score(self, episodes):
+        return [Score(value=1.0) for _ in episodes]
+
+@hookimpl
+def register_rewards(register):
+    register({name!r}, One, description="always one")
+"""
+
+
+def test_a_loose_file_registers_its_reward(tmp_path: Path) -> None:
+    file = tmp_path / "my_reward.py"
+    file.write_text(PLUGIN.format(name="one"))
+    plugins = load_plugins(files=[file], found=[])
+    found = plugins.registry.rewards["one"]
+    assert (found.plugin, found.description) == ("my_reward", "always one")
+    assert [score.value for score in found.make({}).score([object()])] == [1.0]
+
+
+def test_a_broken_entry_point_is_named_and_the_rest_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "works_plugin.py").write_text(PLUGIN.format(name="works"))
+    (tmp_path / "broken_plugin.py").write_text("import a_library_that_is_not_there")
+    (tmp_path / "exits_plugin.py").write_text("raise SystemExit(3)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    entries = [EntryPoint(n, f"{n}_plugin", "dialog_rl") for n in ("broken", "exits", "works")]
+    plugins = load_plugins(found=entries)
+    assert set(plugins.registry.rewards) == {"works"}
+    assert [problem.plugin for problem in plugins.problems] == ["broken", "exits"]
+    assert "a_library_that_is_not_there" in plugins.problems[0].message
+
+
+def test_a_duplicate_name_is_refused_and_both_plugins_are_named() -> None:
+    plugins = Plugins()
+    plugins.add("first", registering("thanks"))
+    with pytest.raises(PluginError, match=r"'thanks' is registered by both 'first' and 'second'"):
+        plugins.add("second", registering("thanks"))
+    assert plugins.registry.rewards["thanks"].plugin == "first"
+
+
+def test_a_refused_plugin_leaves_nothing_behind() -> None:
+    @hookimpl
+    def register_metrics(register):
+        register("words", Constant)
+
+    plugins = Plugins()
+    plugins.add("first", registering("words", register_metrics=register_metrics))
+    second = module(register_metrics=register_metrics, register_rewards=registering("other").register_rewards)
+    with pytest.raises(PluginError):
+        plugins.add("second", second)
+    assert plugins.registry.of("second") == []
+    assert not plugins.manager.has_plugin("second")
+
+
+def test_a_misspelt_hook_is_met_with_the_right_spelling() -> None:
+    @hookimpl
+    def register_reward(register):
+        pass
+
+    with pytest.raises(PluginError, match="'register_reward' is not a hook; did you mean 'register_rewards'?"):
+        Plugins().add("misspelt", module(register_reward=register_reward))
+
+
+def test_a_hook_without_its_marker_is_not_silently_ignored() -> None:
+    def register_rewards(register):
+        pass
+
+    with pytest.raises(PluginError, match="'register_rewards' is not marked @hookimpl"):
+        Plugins().add("unmarked", module(register_rewards=register_rewards))
+
+
+def test_a_module_without_hooks_is_refused() -> None:
+    with pytest.raises(PluginError, match="implements no hook"):
+        Plugins().add("empty", module())
+
+
+def test_a_wrong_argument_name_is_refused() -> None:
+    @hookimpl
+    def register_rewards(registrar):
+        pass
+
+    with pytest.raises(PluginError, match="registrar"):
+        Plugins().add("wrong", module(register_rewards=register_rewards))
+
+
+def test_a_plugin_for_another_api_version_is_refused() -> None:
+    with pytest.raises(PluginError, match="dialog_rl_api = 2; this program has 1"):
+        Plugins().add("future", registering("x", dialog_rl_api=2))
+
+
+def test_two_plugins_of_one_name_are_refused() -> None:
+    plugins = Plugins()
+    plugins.add("same", registering("a"), "here")
+    with pytest.raises(PluginError, match="two plugins are named 'same': here and there"):
+        plugins.add("same", registering("b"), "there")
+
+
+def test_only_allowed_and_not_disabled_entry_points_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("red", "green", "blue"):
+        (tmp_path / f"{name}_module.py").write_text(PLUGIN.format(name=name))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    entries = [EntryPoint(n, f"{n}_module", "dialog_rl") for n in ("red", "green", "blue")]
+    allowed = {"DIALOG_RL_LOAD_PLUGINS": "red, green"}
+    assert set(load_plugins(found=entries, environ=allowed).registry.rewards) == {"red", "green"}
+    assert set(load_plugins(found=entries, environ=allowed, disabled=["red"]).registry.rewards) == {"green"}
+    assert not load_plugins(found=entries, environ={"DIALOG_RL_LOAD_PLUGINS": ""}).registry.rewards
+
+
+def test_an_unknown_reward_is_met_with_the_nearest_name() -> None:
+    plugins = Plugins()
+    plugins.add("first", registering("politeness"))
+    with pytest.raises(ConfigError, match="no reward is named 'politness'; did you mean 'politeness'?"):
+        plugins.registry.rewards["politness"]
+
+
+def test_a_failing_observer_is_logged_and_the_others_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[str] = []
+
+    def observer(name: str, error: bool) -> types.ModuleType:
+        @hookimpl
+        def on_run_end(error_text=None):
+            pass
+
+        @hookimpl
+        def on_version_promoted(version):
+            told.append(f"{name} {version}")
+            if error:
+                raise SystemExit(1)
+
+        return module(on_version_promoted=on_version_promoted)
+
+    plugins = Plugins()
+    for name, error in (("a", False), ("b", True), ("c", False)):
+        plugins.add(name, observer(name, error))
+    plugins.notify("on_version_promoted", run={}, version="v2")
+    assert sorted(told) == ["a v2", "b v2", "c v2"]
+    assert "SystemExit" in caplog.text
+
+
+def test_a_factory_named_by_a_string_is_imported_when_used() -> None:
+    registration = Registration(kind="rewards", name="n", factory="no_such_module:Thing", plugin="p")
+    with pytest.raises(PluginError, match=r"rewards 'n' of plugin 'p': no_such_module:Thing cannot be imported"):
+        registration.load()
+
+
+def test_an_unknown_option_is_met_with_the_nearest_one() -> None:
+    registration = Registration(kind="rewards", name="n", factory=Constant, plugin="p")
+    with pytest.raises(ConfigError, match="'valu' is not an option of rewards 'n'; did you mean 'value'?"):
+        registration.make({"valu": 2})
+
+
+def test_a_needed_resource_must_be_given_unless_it_has_a_default() -> None:
+    def strict(*, reference):
+        return reference
+
+    def lenient(*, reference=None):
+        return reference
+
+    def made(factory, resources):
+        registration = Registration(kind="rewards", name="n", factory=factory, plugin="p", needs=("reference",))
+        return registration.make({}, resources)
+
+    assert made(strict, {"reference": 5}) == 5
+    assert made(lenient, {}) is None
+    with pytest.raises(ConfigError, match="needs 'reference'"):
+        made(strict, {})
+
+
+def test_every_hook_says_what_it_is_for() -> None:
+    for hook in hookspecs.HOOKS:
+        assert getattr(hookspecs, hook).__doc__, f"{hook} has no documentation"
+
+
+def test_hookimpl_is_importable_without_torch_or_pydantic() -> None:
+    code = (
+        "import sys; from dialog_rl import hookimpl; from dialog_rl.plugins import loading, rewards;"
+        "print({'torch', 'pydantic', 'sqlalchemy', 'transformers'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
