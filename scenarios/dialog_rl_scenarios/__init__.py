@@ -1,0 +1,1 @@
+"""Scenario packs that come with dialog_rl: one folder a pack."""
