@@ -33,7 +33,8 @@ def test_values_and_their_lines_are_returned(tmp_path: Path) -> None:
     [
         ("no", "no"), ("on", "on"), ("true", True), ("False", False), ("~", None), ("", None), ("null", None),
         ("0123", "0123"), ("12:30", "12:30"), ("2026-01-31", "2026-01-31"), ("1_000", "1_000"), ("0x1F", "0x1F"),
-        ("7", 7), ("-3", -3), ("2.50", 2.5), ("1e3", 1000.0), (".5", 0.5), ("'7'", "7"), ('"true"', "true"), (".nan", ".nan"),
+        ("7", 7), ("-3", -3), ("2.50", 2.5), ("1e3", 1000.0), (".5", 0.5), ("'7'", "7"), ('"true"', "true"),
+        (".nan", ".nan"),
     ],
 )  # fmt: skip
 def test_plain_values_mean_what_a_reader_expects(written: str, value: object) -> None:
