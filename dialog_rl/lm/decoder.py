@@ -1,0 +1,210 @@
+"""Decoding many dialogues at once: key-value slots that persist across turns, so a token is fed once in its life.
+
+Exactness. A dialogue's numbers do not depend on its neighbours: tokens of all slots share the matrix products, whose
+rows are computed alike for any number of rows but 1 to 3 (there MKL takes another kernel, so fewer rows are padded to
+four); attention runs slot by slot over exactly that slot's tokens, which is also quicker on a CPU than one padded call
+(32 slots of 60 to 500 tokens, 5 layers: 7.9 ms against 10.6 ms).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import LlamaForCausalLM
+
+from dialog_rl.errors import ModelError
+from dialog_rl.lm.policy import Policy
+
+LEAST_ROWS = 4
+
+
+class _Layer(NamedTuple):
+    """A layer's weights, fused for inference. The norms' weights are folded into the matrices that follow them."""
+
+    qkv: Tensor
+    out: Tensor
+    gate_up: Tensor
+    down: Tensor
+
+
+class Sample(NamedTuple):
+    token: int
+    logprob: float
+    """Under the distribution it was drawn from; for greedy choices, under temperature 1."""
+
+
+class Decoder:
+    """Inference over a policy's weights with one key-value cache a slot. Not thread-safe.
+
+    Feed ids with `prefill` and `decode`; both return the next-token logits of the slots they fed, in the order given.
+    """
+
+    def __init__(
+        self, policy: Policy, *, slots: int, max_length: int = 1024, dtype: torch.dtype = torch.float32
+    ) -> None:
+        if not isinstance(policy.model, LlamaForCausalLM):
+            raise ModelError(f"the decoder knows Llama models, not {type(policy.model).__name__}")
+        config = policy.model.config
+        if not 0 < max_length <= config.max_position_embeddings:
+            raise ModelError(
+                f"max_length {max_length} does not fit the model's {config.max_position_embeddings} positions"
+            )
+        self.max_length = max_length
+        self._policy, self._model, self._dtype = policy, policy.model, dtype
+        self._heads, self._kv_heads = (
+            config.num_attention_heads,
+            config.num_key_value_heads or config.num_attention_heads,
+        )
+        self._width = config.hidden_size // self._heads
+        self._eps = config.rms_norm_eps
+        self._lengths = [0] * slots
+        shape = (config.num_hidden_layers, slots * max_length, self._kv_heads * self._width)
+        with torch.inference_mode():
+            self._keys_LCD = torch.zeros(shape, dtype=dtype, device=policy.device)
+            self._values_LCD = torch.zeros_like(self._keys_LCD)
+            self._causal_TT = torch.ones(max_length, max_length, dtype=torch.bool, device=policy.device).tril()
+        self.refresh()
+
+    @torch.inference_mode()
+    def refresh(self) -> None:
+        """Take over the policy's present weights. Every slot is freed: their keys and values came from the old ones."""
+        trunk: Any = self._model.model
+        self._layers: list[_Layer] = []
+        for layer in trunk.layers:
+            attention, mlp = layer.self_attn, layer.mlp
+            qkv = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight])
+            gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
+            self._layers.append(_Layer(
+                qkv=self._own(qkv * layer.input_layernorm.weight),
+                out=self._own(attention.o_proj.weight),
+                gate_up=self._own(gate_up * layer.post_attention_layernorm.weight),
+                down=self._own(mlp.down_proj.weight),
+            ))  # fmt: skip
+        self._embedding_VD = self._own(trunk.embed_tokens.weight)
+        self._output_VD = self._own(self._model.lm_head.weight * trunk.norm.weight)
+        positions = torch.arange(self.max_length, device=self._policy.device)[None]
+        cos, sin = trunk.rotary_emb(trunk.embed_tokens.weight, positions)
+        half = self._width // 2
+        self._cos_TK = self._own(cos[0])
+        self._sin_TK = self._own(torch.cat([-sin[0, :, :half], sin[0, :, half:]], dim=-1))
+        self._lengths = [0] * len(self._lengths)
+
+    def _own(self, weight: Tensor) -> Tensor:
+        return weight.detach().to(self._dtype, copy=True).contiguous()
+
+    def length(self, slot: int) -> int:
+        """Tokens the slot holds."""
+        return self._lengths[slot]
+
+    def room(self, slot: int) -> int:
+        """Tokens that can still be fed to the slot."""
+        return self.max_length - self._lengths[slot]
+
+    def rewind(self, slot: int, length: int = 0) -> None:
+        """Forget all but the first `length` tokens of a slot; by default all, which frees it for another dialogue."""
+        if not 0 <= length <= self._lengths[slot]:
+            raise ValueError(f"slot {slot} holds {self._lengths[slot]} tokens; it cannot be rewound to {length}")
+        self._lengths[slot] = length
+
+    def prefill(self, slots: Sequence[int], ids: Sequence[Sequence[int]]) -> Tensor:
+        """Feed each slot its new tokens, one or more. Returns next-token logits_NV in fp32, a row a slot."""
+        return self._feed(slots, [len(new) for new in ids], [token for new in ids for token in new])
+
+    def decode(self, slots: Sequence[int], tokens: Sequence[int]) -> Tensor:
+        """Feed each slot one token. Returns next-token logits_NV in fp32, a row a slot."""
+        return self._feed(slots, [1] * len(slots), tokens)
+
+    @torch.inference_mode()
+    def _feed(self, slots: Sequence[int], counts: Sequence[int], ids: Sequence[int]) -> Tensor:
+        self._check(slots, counts)
+        ends = [self._lengths[slot] + count for slot, count in zip(slots, counts, strict=True)]
+        spans = list(zip(slots, counts, ends, strict=True))
+        hidden_ND = self._forward(spans, ids)
+        for slot, end in zip(slots, ends, strict=True):
+            self._lengths[slot] = end
+        logits_NV = F.linear(self._norm(hidden_ND), self._output_VD).float()[: len(slots)]
+        if not bool(logits_NV.isfinite().all()):
+            raise ModelError("the model's logits are not finite; its weights are damaged or training has diverged")
+        return logits_NV
+
+    def _check(self, slots: Sequence[int], counts: Sequence[int]) -> None:
+        if not slots or len(set(slots)) != len(slots):
+            raise ValueError(f"slots must be named once each, at least one: {list(slots)}")
+        for slot, count in zip(slots, counts, strict=True):
+            if not 0 < count <= self.room(slot):
+                raise ValueError(f"{count} new tokens for slot {slot}, which has room for {self.room(slot)}")
+
+    def _forward(self, spans: list[tuple[int, int, int]], ids: Sequence[int]) -> Tensor:
+        """Run tokens through all layers and keep their keys and values. Returns each span's last hidden_ND, or more."""
+        device = self._embedding_VD.device
+        positions = [t for _, count, end in spans for t in range(end - count, end)]
+        cells = [slot * self.max_length + t for slot, count, end in spans for t in range(end - count, end)]
+        fill = max(0, LEAST_ROWS - len(ids))
+        cells_N = torch.tensor(cells, device=device)
+        positions_N = torch.tensor(positions + [0] * fill, device=device)
+        x_ND = F.embedding(torch.tensor([*ids, *[0] * fill], device=device), self._embedding_VD)
+        cos_NK, sin_NK = self._cos_TK[positions_N][:, None], self._sin_TK[positions_N][:, None]
+        for index, layer in enumerate(self._layers):
+            qkv_NHK = F.linear(self._norm(x_ND), layer.qkv).view(len(x_ND), -1, self._width)
+            turned = self._heads + self._kv_heads
+            qk_NHK, v_NHK = qkv_NHK[:, :turned], qkv_NHK[:, turned:]
+            qk_NHK = qk_NHK * cos_NK + qk_NHK.roll(self._width // 2, -1) * sin_NK
+            real = len(ids)
+            self._keys_LCD[index].index_copy_(0, cells_N, qk_NHK[:real, self._heads :].flatten(1))
+            self._values_LCD[index].index_copy_(0, cells_N, v_NHK[:real].flatten(1))
+            x_ND = x_ND + F.linear(self._attend(index, qk_NHK[:, : self._heads], spans), layer.out)
+            gate_ND, up_ND = F.linear(self._norm(x_ND), layer.gate_up).chunk(2, dim=-1)
+            x_ND = x_ND + F.linear(F.silu(gate_ND) * up_ND, layer.down)
+        last = torch.tensor([count for _, count, _ in spans]).cumsum(0) - 1
+        return x_ND[_at_least(last, LEAST_ROWS)]
+
+    def _attend(self, index: int, q_NHK: Tensor, spans: list[tuple[int, int, int]]) -> Tensor:
+        """Each span's queries over its own slot's keys and values."""
+        keys_LCD, values_LCD = self._keys_LCD[index], self._values_LCD[index]
+        out_NHK = torch.zeros_like(q_NHK)
+        row = 0
+        for slot, count, end in spans:
+            cells = slice(slot * self.max_length, slot * self.max_length + end)
+            attended = F.scaled_dot_product_attention(
+                q_NHK[row : row + count].transpose(0, 1)[None],
+                keys_LCD[cells].view(1, end, self._kv_heads, self._width).transpose(1, 2),
+                values_LCD[cells].view(1, end, self._kv_heads, self._width).transpose(1, 2),
+                attn_mask=None if count in (1, end) else self._causal_TT[end - count : end, :end],
+                is_causal=count == end,
+                enable_gqa=self._kv_heads != self._heads,
+            )
+            out_NHK[row : row + count] = attended[0].transpose(0, 1)
+            row += count
+        return out_NHK.flatten(1)
+
+    def _norm(self, x_ND: Tensor) -> Tensor:
+        return F.rms_norm(x_ND, x_ND.shape[-1:], None, self._eps)
+
+
+def _at_least(rows_N: Tensor, count: int) -> Tensor:
+    """Row numbers, repeated at the end where there are fewer than `count`."""
+    return torch.cat([rows_N, rows_N[-1:].expand(max(0, count - len(rows_N)))])
+
+
+@torch.inference_mode()
+def sample(logits_NV: Tensor, uniforms: Sequence[float], *, temperature: float) -> list[Sample]:
+    """Draw one token a row by inverting the cumulative distribution at a uniform number in [0, 1).
+
+    Temperature 0 takes the likeliest token. `torch.multinomial` would need a generator a row, and is 13 to 22 times
+    slower. The sum runs in double precision, so that a token without probability can never be hit.
+    """
+    logprobs_NV = (logits_NV / (temperature or 1.0)).log_softmax(-1)
+    if temperature == 0:
+        tokens_N1 = logits_NV.argmax(-1, keepdim=True)
+    else:
+        cdf_NV = logprobs_NV.exp().cumsum(-1, dtype=torch.float64)
+        total_N1 = cdf_NV[:, -1:]
+        wanted_N1 = torch.tensor(uniforms, dtype=torch.float64, device=cdf_NV.device)[:, None] * total_N1
+        below_N1 = torch.nextafter(total_N1, torch.zeros_like(total_N1))
+        tokens_N1 = torch.searchsorted(cdf_NV, torch.minimum(wanted_N1, below_N1), right=True)
+    chosen_N = logprobs_NV.gather(-1, tokens_N1).squeeze(-1)
+    return [Sample(*pair) for pair in zip(tokens_N1.squeeze(-1).tolist(), chosen_N.tolist(), strict=True)]
