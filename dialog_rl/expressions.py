@@ -74,7 +74,9 @@ def _compare(found: Any, operation: str, operand: Any) -> bool:
         return _number(found) >= _number(operand)
     if operation == "max":
         return _number(found) <= _number(operand)
-    raise ScenarioError(f"'{operation}' is not a comparison; there are: not, min, max")
+    if operation == "outside":
+        return not any(same(found, key) for key in operand)
+    raise ScenarioError(f"'{operation}' is not a comparison; there are: not, min, max, outside")
 
 
 def same(a: Any, b: Any) -> bool:

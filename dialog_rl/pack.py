@@ -25,6 +25,7 @@ Condition = Mapping[str, Any]
 class Table(Document):
     count: tuple[int, int] | int = 1
     per: str = Field(default="", description="make `count` rows for each row of this table")
+    each: str = Field(default="", description="make one row for each value of this pool")
     fields: Mapping[str, Any] = {}
     rows: tuple[Mapping[str, Any], ...] = Field(default=(), description="fixed rows, instead of made ones")
 
@@ -66,9 +67,9 @@ class Step(Document):
     call: str = ""
     arguments: Mapping[str, Any] = {}
     name: str = Field(default="", description="the name under which later steps see the call's answer")
-    doubt: tuple[str, ...] = Field(default=(), description="slots to ask for again when the call finds nothing")
+    doubt: tuple[str, ...] = Field(default=(), description="slots to ask for again before the call or the refusal is final")
     refuse: str = ""
-    when: Condition = {}
+    when: Condition = Field(default={}, description="of a refuse or say step: only then")
     confirm: str = ""
     say: str = ""
 
@@ -79,6 +80,7 @@ class Variant(Document):
     weight: float = 1.0
     arrange: Mapping[str, Any] = Field(default={}, description="row.field → value or maker, set before the start")
     gold: tuple[Mapping[str, Any], ...] = ()
+    slots: Mapping[str, str] = Field(default={}, description="slots of this circumstance alone")
     communicate: Mapping[str, str] = Field(default={}, description="what the customer must be told, by name")
     refuse: str = ""
     foreign: bool = Field(default=False, description="the bound rows belong to another customer")
@@ -126,9 +128,10 @@ class Phrases(Document):
 
     open: Mapping[str, Any] = {}
     tell: Mapping[str, Any] = {}
-    describe: Mapping[str, Any] = {}
-    ask: Mapping[str, Any] = {}
+    describe: Mapping[str, Any] = Field(default={}, description="how a forgotten value is described instead, by hint")
+    ask: Mapping[str, Any] = Field(default={}, description="asking for what has not been told yet, by request")
     other: Mapping[str, Any] = {}
+    greetings: tuple[str, ...] = Field(default=(), description="openings not repeated with a second request")
 
 
 class AgentPhrases(Document):

@@ -1,0 +1,269 @@
+"""The scripted expert: an agent derived from the pack that solves what can be solved. The ceiling of every evaluation, and
+the source of demonstrations; as a trainee it makes the mistakes of one.
+
+It reads the acts behind a simulated customer's words (perfect understanding) and walks the intent's plan from the top
+at every step: the first step whose result is not there yet is what to do.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dialog_rl.episode import Message, Role, ToolCall
+from dialog_rl.errors import ScenarioError
+from dialog_rl.expressions import fill, holds, holes, resolve
+from dialog_rl.pack import Pack, Step
+from dialog_rl.phrasing import phrase
+
+MAX_DOUBTS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistakes:
+    """Chances of a trainee's mistakes, each at its own kind of decision."""
+
+    skips_identification: float = 0.0
+    skips_confirmation: float = 0.0
+    refuses_wrongly: float = 0.0
+    overlooks_refusal: float = 0.0
+    claims_without_doing: float = 0.0
+    wrong_argument: float = 0.0
+    vague: float = 0.0
+    gives_up: float = 0.0
+
+    def scaled(self, factor: float) -> Mistakes:
+        return Mistakes(**{name: getattr(self, name) * factor for name in self.__slots__})
+
+
+NONE = Mistakes()
+TRAINEE = Mistakes(
+    skips_identification=0.08,
+    skips_confirmation=0.12,
+    refuses_wrongly=0.06,
+    overlooks_refusal=0.30,
+    claims_without_doing=0.12,
+    wrong_argument=0.05,
+    vague=0.15,
+    gives_up=0.05,
+)
+
+
+class Expert:
+    """Speaks for one conversation."""
+
+    def __init__(self, pack: Pack, rng: random.Random, mistakes: Mistakes = NONE, *, style: str = "train") -> None:
+        self._pack, self._rng, self._mistakes, self._style = pack, rng, mistakes, style
+        self._words = pack.phrasing.agent
+        self._slots: dict[str, str] = {}
+        self._results: dict[tuple[str, str], Message] = {}
+        self._pending: ToolCall | None = None
+        self._unidentified = False
+        self._begin("")
+
+    def act(self, observed: tuple[Message, ...]) -> Message:
+        for message in observed:
+            if message.role is Role.TOOL and self._pending is not None:
+                self._results[_key(self._pending)] = message
+                self._pending = None
+            elif message.role is Role.USER:
+                self._hear(message)
+        return self._next()
+
+    # -- listening
+
+    def _begin(self, intent: str) -> None:
+        self._intent = intent
+        keep = {step.ask for step in self._pack.file.identify}
+        self._slots = {slot: value for slot, value in self._slots.items() if slot in keep}
+        self._confirmed: set[str] = set()
+        self._asked_to_confirm = ""
+        self._doubts: dict[str, int] = {}
+        self._considered: dict[tuple[str, int], bool] = {}
+        self._mistaken = ""
+
+    def _hear(self, message: Message) -> None:
+        for act in message.acts:
+            if act.kind == "intent" and act.value != self._intent:
+                self._begin(act.value)
+            elif act.kind in ("inform", "correct"):
+                self._slots[act.slot] = act.value
+            elif act.kind == "affirm" and self._asked_to_confirm:
+                self._confirmed.add(self._asked_to_confirm)
+            elif act.kind in ("protest", "ask", "confused"):
+                self._mistaken = ""
+        self._asked_to_confirm = ""
+
+    # -- the plan
+
+    def _next(self) -> Message:
+        if not self._intent:
+            return self._say(self._words.other, "how_can_i_help", {})
+        if self._errs("gives_up", -1, self._mistakes.gives_up) and not self._already("gives_up"):
+            self._mistaken = "gives_up"
+            return self._say(self._words.other, "give_up", {})
+        scope: dict[str, Any] = {"slots": self._slots}
+        for number, step in enumerate(self._pack.plans[self._intent]):
+            if self._skips(step, number):
+                continue
+            message = self._do(step, number, scope)
+            if message is not None:
+                return message
+        raise ScenarioError(f"{self._pack.folder}: the plan of '{self._intent}' says nothing at its end")
+
+    def _skips(self, step: Step, number: int) -> bool:
+        identify = self._pack.file.identify
+        if number == 0 and step in identify and self._errs("identify", 0, self._mistakes.skips_identification):
+            self._unidentified = True
+        return self._unidentified and step in identify
+
+    def _do(self, step: Step, number: int, scope: dict[str, Any]) -> Message | None:
+        """What a step makes the agent say or call now; None when it is settled."""
+        if step.ask:
+            return self._ask(step.ask, scope)
+        if step.call:
+            return self._call(step, number, scope)
+        if step.refuse:
+            return self._refuse(step, number, scope)
+        if step.confirm:
+            return self._confirm(step, number, scope)
+        if not holds(step.when, scope):
+            return None
+        if self._errs("vague", number, self._mistakes.vague) and not self._already(f"vague{number}"):
+            return self._say_vaguely(step.say, scope)
+        return self._say(self._words.say, step.say, scope)
+
+    def _ask(self, slot: str, scope: dict[str, Any]) -> Message | None:
+        if slot in self._slots:
+            return None
+        found = self._recognised(slot, scope)
+        if found:
+            self._slots[slot] = found
+            return None
+        return self._say(self._words.ask, self._pair(slot) or slot, scope)
+
+    def _pair(self, slot: str) -> str:
+        """The occasion of asking two things in one question, where the pack has words for it and both are open."""
+        pairs = [k for k in self._words.ask if k.startswith(f"{slot}+") and k.partition("+")[2] not in self._slots]
+        return pairs[0] if pairs and self._rng.random() < 0.5 else ""
+
+    def _recognised(self, slot: str, scope: Mapping[str, Any]) -> str:
+        """A forgotten slot, found by what the customer said instead in a list that a tool has shown."""
+        hints = self._pack.file.intents[self._intent].hints.get(slot, {})
+        for hint in hints:
+            said = self._slots.get(hint)
+            for answer in scope.values():
+                for listed in answer.values() if isinstance(answer, Mapping) else ():
+                    if said and isinstance(listed, Mapping):
+                        for key, shown in listed.items():
+                            if shown == said:
+                                return key
+        return ""
+
+    def _call(self, step: Step, number: int, scope: dict[str, Any]) -> Message | None:
+        kind = self._pack.file.tools[step.call].kind
+        if kind == "write" and self._errs("claims", number, self._mistakes.claims_without_doing) and not self._already(f"claims{number}"):
+            last = self._pack.plans[self._intent][-1]
+            return self._say_vaguely(last.say, scope)
+        call = ToolCall(name=step.call, arguments=resolve(dict(step.arguments), scope))
+        if self._errs("argument", number, self._mistakes.wrong_argument):
+            call = self._slip(call, number)
+        result = self._results.get(_key(call))
+        if result is None:
+            self._pending = call
+            return call_message(call)
+        if result.error:
+            return self._on_error(step, result, scope)
+        if step.name:
+            scope[step.name] = _read(result.text)
+        return None
+
+    def _on_error(self, step: Step, result: Message, scope: dict[str, Any]) -> Message:
+        if any(self._doubts.get(slot, 0) >= MAX_DOUBTS for slot in step.doubt) or not step.doubt:
+            return self._say(self._words.other, "tool_refused", {**scope, "reason": result.text})
+        question = self._say(self._words.doubt, "+".join(step.doubt), scope)
+        for slot in step.doubt:
+            self._doubts[slot] = self._doubts.get(slot, 0) + 1
+            del self._slots[slot]
+        return question
+
+    def _refuse(self, step: Step, number: int, scope: dict[str, Any]) -> Message | None:
+        if self._unidentified and "me" not in scope and any("$me" in str(wanted) for wanted in step.when.values()):
+            return None
+        if holds(step.when, scope):
+            if self._errs("overlook", number, self._mistakes.overlooks_refusal):
+                return None
+            slot = step.doubt[0] if step.doubt else ""
+            if slot and not self._doubts.get(slot):
+                self._doubts[slot] = 1
+                question = self._say(self._words.doubt, slot, scope)
+                del self._slots[slot]
+                return question
+            return self._say(self._words.refuse, step.refuse, scope)
+        if self._errs("refuse", number, self._mistakes.refuses_wrongly) and not self._already(f"refuse{number}"):
+            return self._say(self._words.refuse, step.refuse, scope)
+        return None
+
+    def _confirm(self, step: Step, number: int, scope: dict[str, Any]) -> Message | None:
+        if self._errs("confirm", number, self._mistakes.skips_confirmation):
+            return None
+        asked = f"{step.confirm} {sorted(self._slots.items())}"
+        if asked in self._confirmed:
+            return None
+        self._asked_to_confirm = asked
+        return self._say(self._words.confirm, step.confirm, scope)
+
+    # -- mistakes
+
+    def _errs(self, kind: str, number: int, chance: float) -> bool:
+        """Whether the trainee errs here: drawn once for each decision of an item, not anew at every look."""
+        if not chance:
+            return False
+        if (kind, number) not in self._considered:
+            self._considered[kind, number] = self._rng.random() < chance
+        return self._considered[kind, number]
+
+    def _already(self, what: str) -> bool:
+        """True from the second time on: a mistake made once and pointed out is not made again."""
+        key = (f"made {what}", 0)
+        made = self._considered.get(key, False)
+        self._considered[key] = True
+        return made
+
+    def _slip(self, call: ToolCall, number: int) -> ToolCall:
+        digits = [k for k, v in call.arguments.items() if isinstance(v, str) and v.isdigit() and len(v) > 2]
+        if not digits:
+            return call
+        name, rng = digits[0], random.Random(f"{number} {call.arguments}")
+        value = call.arguments[name]
+        at = rng.randrange(len(value))
+        wrong = value[:at] + str((int(value[at]) + rng.randint(1, 9)) % 10) + value[at + 1 :]
+        return ToolCall(name=call.name, arguments={**call.arguments, name: wrong})
+
+    # -- saying
+
+    def _say_vaguely(self, occasion: str, scope: Mapping[str, Any]) -> Message:
+        return self._say(self._words.vague, occasion if occasion in self._words.vague else "default", scope)
+
+    def _say(self, words: Mapping[str, Any], occasion: str, scope: Mapping[str, Any]) -> Message:
+        return Message(role=Role.ASSISTANT, text=phrase(words, occasion, self._rng, values=scope, style=self._style))
+
+
+def call_message(call: ToolCall) -> Message:
+    """A tool call as the message an agent makes it with."""
+    arguments = json.dumps(dict(call.arguments), ensure_ascii=False, separators=(",", ":"))
+    return Message(role=Role.ASSISTANT, text=f"{call.name} {arguments}", tool_call=call)
+
+
+def _key(call: ToolCall) -> tuple[str, str]:
+    return call.name, json.dumps(dict(call.arguments), sort_keys=True)
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {"text": text}

@@ -1,0 +1,235 @@
+"""The agenda user simulator: a customer who works through a goal, reads free text through the pack's phrase patterns, and
+has a persona, patience and slips of their own.
+
+Source of the method: Schatzmann et al. 2007, "Agenda-based user simulation". Every message carries the acts it was made
+from, so blame can be told; no policy ever sees them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dialog_rl.conversation import UserReply
+from dialog_rl.episode import Act, Message, Role
+from dialog_rl.errors import ScenarioError
+from dialog_rl.expressions import fill, holes
+from dialog_rl.pack import Pack
+from dialog_rl.phrasing import Reading, mentions, mistype, read_agent, wording
+from dialog_rl.scenario import Item, Scenario
+from dialog_rl.seeds import generator
+
+VOLUNTEERS = {"minimal": 0.0, "normal": 0.15, "chatty": 0.5}
+"""Chance of answering the next question along with the one asked, by verbosity."""
+
+
+class AgendaUser:
+    def __init__(self, scenario: Scenario, pack: Pack, seed: int) -> None:
+        if scenario.user.goal is None or not scenario.user.goal.items:
+            raise ScenarioError(f"{scenario.id}: the agenda simulator needs a structured goal ('user.goal.items')")
+        self._goal, self._persona = scenario.user.goal, scenario.user.persona
+        self._pack, self._words, self._style = pack, pack.phrasing.customer, scenario.phrasing
+        self._rng = generator(seed, "agenda", scenario.id)
+        self._patience = self._persona.patience
+        self._agenda = list(self._goal.items)
+        self._known = {k: v.lower() if self._persona.lowercase else v for k, v in self._goal.known.items()}
+        self._start_item()
+
+    # -- the two verbs
+
+    def open(self) -> UserReply:
+        return self._say(*self._opening())
+
+    def reply(self, message: Message) -> UserReply:
+        reading = read_agent(message.text, self._pack.phrasing.understand)
+        self._delivered |= {name for name, value in self._item.request.items() if mentions(message.text, value)}
+        if self._rng.random() < self._persona.noise.confuse:
+            return self._lose_patience("confused")
+        if reading.confirms:
+            return self._on_confirmation(reading, message.text)
+        if reading.requests and not (reading.done or reading.refuses):
+            return self._on_request(reading.requests)
+        if reading.refuses:
+            return self._on_refusal(message.text)
+        if self._satisfied(reading):
+            return self._next_item()
+        return self._unsatisfied(reading)
+
+    # -- the agenda
+
+    @property
+    def _item(self) -> Item:
+        return self._agenda[0]
+
+    def _start_item(self) -> None:
+        self._values = {**self._known, **self._agenda[0].inform}
+        self._wrong = dict(self._agenda[0].wrong)
+        self._told: set[str] = {s for s in getattr(self, "_told", set()) if s in self._known}
+        self._delivered: set[str] = set()
+        self._changed_mind = not self._agenda[0].change_of_mind
+        plan = self._pack.plans[self._agenda[0].intent]
+        self._wants_done = any(s.call and self._pack.file.tools[s.call].kind == "write" for s in plan)
+
+    def _next_item(self) -> UserReply:
+        self._agenda.pop(0)
+        if not self._agenda:
+            text = self._phrase(self._words.other, "thanks")
+            return self._finish(text, Act(kind="thanks"), Act(kind="bye"))
+        self._start_item()
+        opening, acts = self._opening()
+        greeting = next((g for g in self._words.greetings if opening.lower().startswith(g)), "")
+        first = _lower_first(opening[len(greeting) :])
+        return self._say(self._phrase(self._words.other, "next", {"open": first}), acts)
+
+    def _opening(self) -> tuple[str, list[Act]]:
+        values = self._speakable() if self._goal.reveal == "upfront" else {}
+        topic = self._item.inform.get("topic", "")
+        occasion = f"{self._item.intent}/{topic}" if topic else self._item.intent
+        template = wording(self._words.open, occasion, self._rng, values=values, style=self._style)
+        acts = [Act(kind="intent", value=self._item.intent)]
+        acts += [self._tell(slot) for slot in dict.fromkeys(holes(template)) if slot in self._values]
+        said = {a.slot: a.value for a in acts if a.slot}
+        if topic:
+            acts.append(Act(kind="inform", slot="topic", value=topic))
+        return self._fill(template, said), acts
+
+    def _speakable(self) -> dict[str, str]:
+        return {s: v for s, v in self._values.items() if s not in self._item.hints}
+
+    def _satisfied(self, reading: Reading) -> bool:
+        told_all = self._delivered >= set(self._item.request)
+        if self._item.refusal:
+            return reading.done
+        return told_all and (reading.done or reading.anything_else or not self._wants_done)
+
+    # -- reactions
+
+    def _on_confirmation(self, reading: Reading, text: str) -> UserReply:
+        wrong = next((s for s, v in self._values.items() if s.endswith("_id") and _contradicted(v, text, reading)), None)
+        if wrong:
+            self._wrong.pop(wrong, None)
+            act = Act(kind="correct", slot=wrong, value=self._values[wrong])
+            self._told.add(wrong)
+            words = self._phrase(self._words.other, "deny")
+            return self._say(f"{words} {self._tell_text(wrong, act.value)}", [Act(kind="deny"), act])
+        if not self._changed_mind:
+            self._changed_mind = True
+            self._values.update(self._item.change_of_mind)
+            slot, value = next(iter(self._item.change_of_mind.items()))
+            text = self._phrase(self._words.other, "change_mind", {"v": value})
+            acts = [Act(kind="correct", slot=s, value=v) for s, v in self._item.change_of_mind.items()]
+            return self._say(text, acts)
+        return self._say(self._phrase(self._words.other, "affirm"), [Act(kind="affirm")])
+
+    def _on_request(self, slots: tuple[str, ...]) -> UserReply:
+        noise = self._persona.noise
+        known = [s for s in slots if s in self._values]
+        if not known:
+            words = self._phrase(self._words.other, "dont_know")
+            return self._lose_patience("", words, Act(kind="dont_know", slot=slots[0]))
+        if all(s in self._told and s not in self._wrong for s in known):
+            self._patience -= 1
+        if len(known) > 1 and self._rng.random() < noise.slot_drop:
+            known = known[:1]
+        untold = [s for s in self._values if s not in self._told and s not in known and s not in self._item.hints]
+        if untold and self._rng.random() < VOLUNTEERS[self._persona.verbosity]:
+            known.append(untold[0])
+        if self._patience <= 0:
+            return self._give_up()
+        acts = [self._tell(slot) for slot in known]
+        parts = [self._act_text(act) for act in acts]
+        rest = _lower_first(" ".join(parts[1:]))
+        joined = self._phrase(self._words.other, "join", {"a": parts[0], "b": rest}) if rest else parts[0]
+        return self._say(joined, acts)
+
+    def _on_refusal(self, text: str) -> UserReply:
+        if self._item.refusal:
+            if any(mentions(text, word) for word in self._item.evidence):
+                return self._next_item()
+            return self._lose_patience("ask_why", None, Act(kind="ask", slot="reason"))
+        return self._lose_patience("protest", None, Act(kind="protest"))
+
+    def _unsatisfied(self, reading: Reading) -> UserReply:
+        missing = [name for name in self._item.request if name not in self._delivered]
+        if missing and (reading.done or self._delivered or reading.anything_else):
+            text = self._phrase(self._words.ask, missing[0])
+            return self._lose_patience("", text, Act(kind="ask", slot=missing[0]))
+        if reading.anything_else or reading.done:
+            opening, acts = self._opening()
+            return self._lose_patience("", opening, *acts)
+        return self._lose_patience("confused", None, Act(kind="confused"))
+
+    # -- saying
+
+    def _tell(self, slot: str) -> Act:
+        """The act of telling a slot: a wrong value the first time for some, a description for what is forgotten."""
+        if slot in self._item.hints:
+            self._told.add(slot)
+            key, value = next(iter(self._item.hints[slot].items()))
+            return Act(kind="inform", slot=key, value=value)
+        if slot in self._wrong:
+            if slot not in self._told:
+                self._told.add(slot)
+                return Act(kind="inform", slot=slot, value=self._wrong[slot])
+            del self._wrong[slot]
+            return Act(kind="correct", slot=slot, value=self._values[slot])
+        self._told.add(slot)
+        return Act(kind="inform", slot=slot, value=self._values[slot])
+
+    def _act_text(self, act: Act) -> str:
+        if act.kind == "correct":
+            return self._phrase(self._words.other, "correct", {"v": act.value})
+        if act.slot in self._words.describe:
+            return self._phrase(self._words.describe, act.slot, {"v": act.value})
+        return self._tell_text(act.slot, act.value)
+
+    def _tell_text(self, slot: str, value: str) -> str:
+        return self._phrase(self._words.tell, slot, {"v": value})
+
+    def _phrase(self, phrases: Mapping[str, Any], occasion: str, values: dict[str, str] | None = None) -> str:
+        values = values or {}
+        return self._fill(wording(phrases, occasion, self._rng, values=values, style=self._style), values)
+
+    def _fill(self, template: str, values: dict[str, str]) -> str:
+        """Slips and lower case touch the words, never the values."""
+        words = template.lower() if self._persona.lowercase else template
+        return fill(mistype(words, self._persona.noise.typo, self._rng), values)
+
+    def _lose_patience(self, occasion: str, text: str | None = None, *acts: Act) -> UserReply:
+        self._patience -= 1
+        if self._patience <= 0:
+            return self._give_up()
+        words = text if text is not None else self._phrase(self._words.other, occasion)
+        return self._say(words, list(acts) or [Act(kind=occasion)])
+
+    def _give_up(self) -> UserReply:
+        return self._finish(self._phrase(self._words.other, "leave"), Act(kind="bye"))
+
+    def _say(self, text: str, acts: list[Act]) -> UserReply:
+        return UserReply(message=Message(role=Role.USER, text=self._cased(text), acts=tuple(acts)))
+
+    def _finish(self, text: str, *acts: Act) -> UserReply:
+        return UserReply(message=Message(role=Role.USER, text=self._cased(text), acts=acts), leaves=True)
+
+    def _cased(self, text: str) -> str:
+        return text if self._persona.lowercase or not text else text[0].upper() + text[1:]
+
+
+def _contradicted(value: str, text: str, reading: Reading) -> bool:
+    """A number just like the customer's own is named, and theirs is not."""
+    alike = [n for n in reading.numbers if n.isdigit() and len(n) == len(value)]
+    return bool(alike) and value.isdigit() and not mentions(text, value)
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " and text[:1] != "I" else text
+
+
+class Agenda:
+    """The factory: one for a pack, a customer of their own for every conversation."""
+
+    def __init__(self, *, pack: Pack) -> None:
+        self._pack = pack
+
+    def start(self, scenario: Scenario, seed: int) -> AgendaUser:
+        return AgendaUser(scenario, self._pack, seed)
