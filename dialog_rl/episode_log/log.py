@@ -1,0 +1,285 @@
+"""The episode log: append facts, read them back bit for bit, in one order. Nothing in it is ever changed.
+
+with EpisodeLog.open("episodes.sqlite") as log:
+    log.append_many(episodes, run="r1")
+    for logged in log.episodes(Query(pack="retail"), since=cursor): ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import ColumnElement, func, select
+
+from dialog_rl.episode import (
+    Episode,
+    Message,
+    Rating,
+    StopReason,
+    Turn,
+    episode_from_json,
+    message_from_json,
+    turn_from_json,
+)
+from dialog_rl.episode_log import records, schema
+from dialog_rl.episode_log.database import Database
+from dialog_rl.episode_log.records import Kind, LoggedEvent
+from dialog_rl.episode_log.writer import Writer
+from dialog_rl.errors import EpisodeLogError
+
+_PAGE = 200
+"""Rows read in one transaction: a long one would hold up the writer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Which episodes: all that fit every field given."""
+
+    pack: str | None = None
+    split: str | None = None
+    run: str | None = None
+    stop: StopReason | None = None
+    policy: str | None = None
+    """A policy version that made at least one of the steps."""
+
+
+ALL = Query()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedEpisode:
+    seq: int
+    """The cursor: `episodes(since=seq)` goes on after this one."""
+    episode: Episode
+    split: str
+    run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenConversation:
+    """A conversation that began and has not been closed by its episode: it is going on, or was killed."""
+
+    episode: Episode
+    """What it would be if it ended here: the turns answered so far, and `aborted`."""
+    unanswered: Message | None
+    """What the user said last, if no answer to it was logged."""
+
+
+class EpisodeLog:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._writer = Writer(database)
+
+    @classmethod
+    def open(cls, where: str | Path, *, read_only: bool = False) -> Self:
+        """A log at a path (SQLite, made if absent) or a PostgreSQL URL, brought to the newest schema after a backup.
+
+        read_only: never writes, and reads logs of a newer schema as far as it understands them.
+        """
+        database = Database(where, read_only=read_only)
+        try:
+            _prepare(database)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database)
+
+    @property
+    def name(self) -> str:
+        """Where it is, fit to be shown: without a password."""
+        return self._database.name
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def append(self, episode: Episode, *, run: str = "", split: str | None = None) -> int:
+        """Log a finished episode; its sequence number once it is durable. Safe to repeat, from many threads as well.
+
+        split: None takes it from the scenario. An episode that is in the log already stays as it is, under the run it
+        came with; the same id with another content raises EpisodeLogError. Closes the conversation of this id.
+        """
+        return self._writer.append([records.episode_event(episode, run=run, split=split)])[0]
+
+    def append_many(self, episodes: Iterable[Episode], *, run: str = "", split: str | None = None) -> tuple[int, ...]:
+        """`append` for many in one transaction: all of them or none."""
+        events = [records.episode_event(episode, run=run, split=split) for episode in episodes]
+        return self._writer.append(events) if events else ()
+
+    def rate(self, rating: Rating, *, event_id: str = "") -> int:
+        """Log what a person thought. The episode, or the open conversation, and the turn must be in the log.
+
+        event_id: an id of the caller's that makes sending the same rating twice harmless.
+        """
+        turns = self._turns(rating.episode_id)
+        return self._writer.append([records.rating_event(rating, event_id=event_id, finished_turns=turns)])[0]
+
+    def consent(self, episode_id: str, *, train: bool, event_id: str = "") -> int:
+        """Log whether a person lets this conversation be trained on. Without such an event nobody was asked."""
+        return self._writer.append([records.consent_event(episode_id, train, event_id=event_id)])[0]
+
+    def begin(self, opening: Episode) -> int:
+        """Log that a live conversation begins: an episode without turns. It stays open until `append` closes it."""
+        return self._writer.append([records.begin_event(opening)])[0]
+
+    def user_said(self, episode_id: str, turn: int, message: Message) -> int:
+        """Log a user's message, the `turn`-th from 0, before anything is done about it."""
+        return self._writer.append([records.user_event(episode_id, turn, message)])[0]
+
+    def answered(self, episode_id: str, turn: int, said: Turn) -> int:
+        """Log the whole turn before its reply is shown."""
+        return self._writer.append([records.turn_event(episode_id, turn, said)])[0]
+
+    def get(self, episode_id: str) -> Episode:
+        """The episode of this id. Raises EpisodeLogError if there is none."""
+        for event in self._select(schema.events.c.event_id == records.episode_key(episode_id)):
+            return _episode(event)
+        raise EpisodeLogError(f"{self.name}: there is no episode {records.name(episode_id, 'an episode id')}")
+
+    def __contains__(self, episode_id: str) -> bool:
+        return self._turns(episode_id) is not None
+
+    def episodes(self, query: Query = ALL, *, since: int = 0) -> Iterator[LoggedEpisode]:
+        """The episodes that fit, in sequence order, after the cursor `since`. Sees what is appended meanwhile."""
+        table, rows = schema.events.c, schema.episodes.c
+        wanted = (
+            select(
+                table.seq,
+                table.event_id,
+                table.kind,
+                table.episode_id,
+                table.body,
+                table.sha256,
+                table.recorded_at,
+                rows.split,
+                rows.run,
+            )  # fmt: skip
+            .join_from(schema.episodes, schema.events, rows.seq == table.seq)
+            .where(*_conditions(query))
+            .order_by(rows.seq)
+            .limit(_PAGE)
+        )
+        while True:
+            with self._database.read() as connection:
+                page = connection.execute(wanted.where(rows.seq > since)).all()
+            for row in page:
+                yield LoggedEpisode(seq=row.seq, episode=_episode(_event(row)), split=row.split, run=row.run)
+            if len(page) < _PAGE:
+                return
+            since = page[-1].seq
+
+    def count(self, query: Query = ALL, *, since: int = 0) -> int:
+        """How many episodes fit."""
+        rows = schema.episodes.c
+        with self._database.read() as connection:
+            counted = select(func.count()).select_from(schema.episodes).where(rows.seq > since, *_conditions(query))
+            return connection.scalars(counted).one()
+
+    def events(self, *, since: int = 0, kinds: Sequence[str] = ()) -> Iterator[LoggedEvent]:
+        """Everything that happened after the cursor, in order: what a follower reads. kinds: only these, if any."""
+        conditions = [schema.events.c.kind.in_([str(kind) for kind in kinds])] if kinds else []
+        return self._select(*conditions, since=since)
+
+    def last_seq(self) -> int:
+        """The sequence number of the latest event; 0 in an empty log."""
+        with self._database.read() as connection:
+            return connection.scalars(select(schema.log_state.c.last_seq)).one()
+
+    def ratings(self, episode_id: str) -> tuple[Rating, ...]:
+        """The ratings that hold: of each rater and turn the last by sequence, without those withdrawn."""
+        holding: dict[tuple[str, int | None], Rating] = {}
+        about = schema.events.c.episode_id == episode_id
+        for event in self._select(about, schema.events.c.kind == str(Kind.RATING)):
+            rating = records.rating_from_json(event.document)
+            holding.pop((rating.rater, rating.turn), None)
+            holding[rating.rater, rating.turn] = rating
+        return tuple(rating for rating in holding.values() if rating.value is not None)
+
+    def consented(self, episode_id: str) -> bool | None:
+        """Whether the conversation may be trained on, by the last word on it; None if nobody was asked."""
+        about = schema.events.c.episode_id == episode_id
+        found = list(self._select(about, schema.events.c.kind == str(Kind.CONSENT)))
+        return found[-1].document["train"] if found else None
+
+    def open_conversations(self) -> Iterator[OpenConversation]:
+        """Conversations without an end, oldest first: the ones to offer for resuming after a crash."""
+        closed = select(schema.episodes.c.episode_id)
+        table = schema.events.c
+        for event in self._select(table.kind == str(Kind.BEGIN), table.episode_id.not_in(closed)):
+            yield self._open_conversation(event)
+
+    def _open_conversation(self, begun: LoggedEvent) -> OpenConversation:
+        turns: list[Turn] = []
+        unanswered: Message | None = None
+        for event in self._select(schema.events.c.episode_id == begun.episode_id):
+            if event.kind == Kind.USER:
+                unanswered = message_from_json(event.document["message"])
+            elif event.kind == Kind.TURN:
+                turns.append(turn_from_json(event.document["said"]))
+                unanswered = None
+        document = {**begun.document, "turns": [], "stop": StopReason.ABORTED}
+        opening = episode_from_json(document)
+        return OpenConversation(episode=replace(opening, turns=tuple(turns)), unanswered=unanswered)
+
+    def _turns(self, episode_id: str) -> int | None:
+        rows = schema.episodes.c
+        with self._database.read() as connection:
+            return connection.scalars(select(rows.turns).where(rows.episode_id == episode_id)).one_or_none()
+
+    def _select(self, *conditions: ColumnElement[bool], since: int = 0) -> Iterator[LoggedEvent]:
+        table = schema.events.c
+        wanted = select(schema.events).where(*conditions).order_by(table.seq).limit(_PAGE)
+        while True:
+            with self._database.read() as connection:
+                page = connection.execute(wanted.where(table.seq > since)).all()
+            yield from map(_event, page)
+            if len(page) < _PAGE:
+                return
+            since = page[-1].seq
+
+
+def _prepare(database: Database) -> None:
+    with database.read() as connection:
+        version = schema.version_of(connection)
+    if database.read_only:
+        if version == 0:
+            raise EpisodeLogError(f"{database.name}: there is no episode log here")
+        return
+    if version < len(schema.MIGRATIONS):
+        with database.write() as connection:
+            schema.migrate(connection)
+    else:
+        schema.require_known(version, len(schema.MIGRATIONS))
+
+
+def _conditions(query: Query) -> list[ColumnElement[bool]]:
+    rows = schema.episodes.c
+    fields = ((rows.pack, query.pack), (rows.split, query.split), (rows.run, query.run), (rows.stop, query.stop))
+    conditions: list[ColumnElement[bool]] = [column == str(value) for column, value in fields if value is not None]
+    if query.policy is not None:
+        made = select(schema.episode_policies.c.seq).where(schema.episode_policies.c.version == query.policy)
+        conditions.append(rows.seq.in_(made))
+    return conditions
+
+
+def _event(row: Any) -> LoggedEvent:
+    return LoggedEvent(
+        seq=row.seq, event_id=row.event_id, kind=row.kind, episode_id=row.episode_id,
+        document=records.decode(row.body, row.sha256, row.event_id), recorded_at=row.recorded_at,
+    )  # fmt: skip
+
+
+def _episode(event: LoggedEvent) -> Episode:
+    try:
+        return episode_from_json(event.document)
+    except (KeyError, TypeError, ValueError) as e:
+        raise EpisodeLogError(f"event {event.event_id}: not an episode: {e}") from None
