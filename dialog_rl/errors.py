@@ -51,3 +51,7 @@ class GateNotMet(DialogRLError):
     """An evaluation ran to its end and its requirement was not met."""
 
     exit_code = 4
+
+
+class TrainingError(DialogRLError):
+    """Learning cannot go on: the update diverged, or the episodes do not belong to the policy that is to learn."""

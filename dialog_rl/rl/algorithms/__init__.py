@@ -1,0 +1,1 @@
+"""One file an algorithm, each behind the contract of `dialog_rl.rl.algorithm`."""

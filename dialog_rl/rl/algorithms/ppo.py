@@ -1,0 +1,80 @@
+"""Proximal policy optimisation with a learned critic. Source: Schulman et al. 2017, arXiv:1707.06347."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+from dialog_rl.errors import ConfigError
+from dialog_rl.rl import advantages as estimators
+from dialog_rl.rl import losses
+from dialog_rl.rl.actor_critic import Evaluation
+from dialog_rl.rl.algorithm import Loss, Needs, bootstrap
+from dialog_rl.rl.batch import EpisodeBatch
+from dialog_rl.rl.experience import Experience, Targets
+
+
+class Level(StrEnum):
+    TOKEN = "token"
+    STEP = "step"
+    """A tool call or a reply is one action: one value, and gamma and lam once each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PPOConfig:
+    level: Level = Level.TOKEN
+    gamma: float = 1.0
+    """Discount per action token or step. 1: a dialogue has an end, and how long it took is for a reward to say."""
+    lam: float = 0.95
+    """Per action token or step. Schulman et al. 2017, table 3."""
+    clip: float = 0.2
+    """Of the probability ratio. Schulman et al. 2017, table 3."""
+    value_clip: float = 0.2
+    """Of a value's change, in units of reward; inf for none. CleanRL."""
+    value_coef: float = 0.5
+    """CleanRL."""
+    std_floor: float = 0.01
+    """Advantages that spread less, in units of reward, are not blown up to 1."""
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.gamma <= 1 and 0 <= self.lam <= 1):
+            raise ConfigError(f"gamma {self.gamma} and lam {self.lam} must be within 0 and 1")
+        if min(self.clip, self.value_clip, self.std_floor) <= 0 or self.value_coef < 0:
+            raise ConfigError("clip, value_clip and std_floor must be above 0, and value_coef at least 0")
+
+
+@dataclass(frozen=True, slots=True)
+class PPO:
+    config: PPOConfig = PPOConfig()
+    name: str = "ppo"
+    needs: Needs = Needs(values=True)
+
+    def advantages(self, batch: EpisodeBatch, old: Evaluation, reference_logprobs_BT: Tensor | None) -> Targets:
+        c, mask_BT = self.config, batch.fresh_mask_BT
+        raw_BT, returns_BT = self._estimate(batch, old.values_BT, bootstrap(batch, old), c.lam)
+        zero_BT = torch.zeros_like(old.values_BT)
+        to_go_BT, _ = self._estimate(batch, zero_BT, zero_BT[:, 0], lam=1.0)
+        white_BT = estimators.whiten(raw_BT, mask_BT, std_floor=c.std_floor)
+        alike = estimators.all_alike(to_go_BT, mask_BT)
+        return Targets(advantages_BT=torch.where(alike, zero_BT, white_BT), returns_BT=returns_BT)
+
+    def _estimate(self, batch: EpisodeBatch, values_BT: Tensor, end_B: Tensor, lam: float) -> tuple[Tensor, Tensor]:
+        rewards_BT, mask_BT, gamma = batch.rewards_BT, batch.fresh_mask_BT, self.config.gamma
+        if self.config.level is Level.TOKEN:
+            return estimators.gae(rewards_BT, values_BT, mask_BT, end_B, gamma=gamma, lam=lam)
+        return estimators.step_gae(
+            rewards_BT, values_BT, mask_BT, batch.step_index_BT, end_B, gamma=gamma, lam=lam
+        )  # fmt: skip
+
+    def loss(self, new: Evaluation, rows: Experience) -> Loss:
+        c, targets = self.config, rows.targets
+        log_ratio_BT = losses.log_ratio(new.logprobs_BT, rows.old.logprobs_BT)
+        value_BT = losses.clipped_value_loss(new.values_BT, rows.old.values_BT, targets.returns_BT, clip=c.value_clip)
+        return Loss(
+            policy_BT=losses.clipped_policy_loss(log_ratio_BT, targets.advantages_BT, clip=c.clip),
+            value_BT=c.value_coef * value_BT,
+            terms={"clip_fraction": ((log_ratio_BT.detach().exp() - 1).abs() > c.clip).float()},
+        )
