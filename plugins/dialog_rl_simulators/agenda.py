@@ -23,6 +23,16 @@ VOLUNTEERS = {"minimal": 0.0, "normal": 0.15, "chatty": 0.5}
 """Chance of answering the next question along with the one asked, by verbosity."""
 
 
+class Agenda:
+    """Makes agenda customers for one pack's scenarios."""
+
+    def __init__(self, pack: Pack) -> None:
+        self._pack = pack
+
+    def start(self, scenario: Scenario, seed: int) -> AgendaUser:
+        return AgendaUser(scenario, self._pack, seed)
+
+
 class AgendaUser:
     def __init__(self, scenario: Scenario, pack: Pack, seed: int) -> None:
         if scenario.user.goal is None or not scenario.user.goal.items:
