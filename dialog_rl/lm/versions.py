@@ -23,6 +23,7 @@ from typing import Any
 from dialog_rl import durable
 from dialog_rl.errors import CheckpointError
 from dialog_rl.faults import fp
+from dialog_rl.lm import journal
 
 logger = logging.getLogger(__name__)
 
@@ -180,7 +181,7 @@ def list_versions(root: Path) -> tuple[Manifest, ...]:
 
 
 def find(roots: Iterable[Path], name: str) -> Version:
-    """Verify the version that a name means: a directory's name in one of the stores, or the beginning of an id.
+    """Verify the version that a name means: an alias, a directory's name, or the beginning of an id.
 
     The stores are looked through in order, so a user's own come before those shipped. Raises CheckpointError.
     """
@@ -188,8 +189,9 @@ def find(roots: Iterable[Path], name: str) -> Version:
     if not re.fullmatch(r"[\w.-]{1,128}", name) or name.startswith("."):
         raise CheckpointError(f"{name!r} is not a version's name: letters, digits, '-', '_' and '.'")
     for store in stores:
-        if (store / name / MANIFEST).exists():
-            return verify(store / name)
+        folder = store / journal.standing(store).get(name, name)
+        if (folder / MANIFEST).exists() or folder.name != name:
+            return verify(folder)
     found = [(store / m.id, m.id) for store in stores for m in list_versions(store) if m.id.startswith(name)]
     folders = {version_id: folder for folder, version_id in reversed(found)}
     if len(folders) == 1:
