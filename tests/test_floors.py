@@ -16,11 +16,13 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors seeds text safe_yaml durable faults",),
     ("episode", "scenario pack config"),
     ("world goals phrasing expressions help_search metrics", "scoring hookspecs"),
-    ("plugins", "conversation", "expert", "episode_log", "testing"),
+    ("conversation", "expert", "episode_log"),
+    ("plugins",),
+    ("staging", "testing"),
     ("lm", "rl"),
     ("online", "evaluation"),
     ("tui", "bench"),
-    ("cli",),
+    ("cli __main__",),
 )
 """From the ground up: on each floor its rooms, in each room its modules. A room is a package, or a few single modules
 that belong together. A module imports from lower floors and its own room; rooms on one floor do not see each other."""

@@ -1,0 +1,78 @@
+"""Options that several commands share, and what is opened from them: settings, plugins, stages."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar
+
+import click
+
+from dialog_rl.cli.output import note
+from dialog_rl.config import Resolved, resolve
+from dialog_rl.plugins.loading import Plugins, load_plugins
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+as_json = click.option("--json", "as_json", is_flag=True, help="JSON on stdout; progress stays on stderr.")
+seed_option = click.option("--seed", type=click.IntRange(min=0), default=None, help="Root seed.")
+
+
+def environment_options(command: F) -> F:
+    """--config, --plugin and --no-plugin: give them to `open_environment`."""
+    path = click.Path(path_type=Path, dir_okay=False)
+    command = click.option("--no-plugin", multiple=True, metavar="NAME", help="Do not load this plugin.")(command)
+    command = click.option("--plugin", multiple=True, type=path, metavar="FILE", help="Load a plugin from a file.")(
+        command
+    )
+    return click.option("--config", "config_file", type=path, help="Settings from this file, not the project's.")(
+        command
+    )
+
+
+@contextmanager
+def open_environment(
+    config_file: Path | None, plugin: tuple[Path, ...], no_plugin: tuple[str, ...], **flags: Any
+) -> Iterator[tuple[Resolved, Plugins]]:
+    """Settings and plugins of one command. `flags` are settings given as options, by dotted key with "__" for the dot."""
+    resolved = resolve({key.replace("__", "."): value for key, value in flags.items()}, file=config_file)
+    disabled = {*resolved.settings.plugins.disabled, *no_plugin}
+    with load_plugins(files=plugin, disabled=disabled) as plugins:
+        for problem in plugins.problems:
+            note(f"warning: {problem}")
+        yield resolved, plugins
+
+
+class Interruption:
+    """Ctrl-C asks for an orderly end; a second one ends at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self) -> bool:
+        return self.asked
+
+
+@contextmanager
+def interruptible(what_happens: str) -> Iterator[Interruption]:
+    """Within it the first Ctrl-C or SIGTERM only sets the flag. Raises KeyboardInterrupt at the end if it was set."""
+    state = Interruption()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if state.asked:
+            raise KeyboardInterrupt
+        state.asked = True
+        os.write(2, f"\n{what_happens} Ctrl-C again ends at once.\n".encode())
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield state
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if state.asked:
+        raise KeyboardInterrupt

@@ -1,0 +1,146 @@
+"""What commands print: JSON and tables on stdout, progress on stderr; never a character that steers a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+import click
+
+from dialog_rl.text import columns, one_line, pad, printable
+
+SCHEMA_VERSION = 1
+
+
+def emit_json(kind: str, content: Mapping[str, Any]) -> None:
+    """One JSON document on stdout. `kind` says what it is; non-finite numbers become null."""
+    document = {"schema_version": SCHEMA_VERSION, "kind": kind, **content}
+    click.echo(json.dumps(_finite(document), ensure_ascii=True, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    if isinstance(value, Mapping):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return value
+
+
+def emit(text: str = "") -> None:
+    """Text for people on stdout."""
+    click.echo(printable(text))
+
+
+def note(text: str) -> None:
+    """A remark on stderr, beside the results."""
+    click.echo(printable(text), err=True)
+
+
+def heading(text: str) -> None:
+    click.echo(style(printable(text), bold=True))
+
+
+def style(text: str, **how: Any) -> str:
+    """Colour or weight, unless NO_COLOR is set; click takes it out again where stdout is no terminal."""
+    return text if os.environ.get("NO_COLOR") else click.style(text, **how)
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[int] = ()) -> str:
+    """Aligned columns; those numbered in `right` are flush right. Wide characters count as the two columns they take."""
+    cells = [list(headers), *([one_line(str(cell), 120) for cell in row] for row in rows)]
+    widths = [max(columns(row[i]) for row in cells) for i in range(len(headers))]
+
+    def line(row: Sequence[str]) -> str:
+        done = (
+            " " * (width - columns(cell)) + cell if i in right else pad(cell, width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        return "  ".join(done).rstrip()
+
+    return "\n".join([line(cells[0]), "  ".join("-" * width for width in widths), *map(line, cells[1:])])
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def percent_interval(low: float, high: float) -> str:
+    return f"{100 * low:.1f} – {100 * high:.1f}"
+
+
+class Progress:
+    """One line on stderr that is rewritten on a terminal; elsewhere a line now and then, so that logs stay readable."""
+
+    def __init__(self, title: str, total: int | None = None, *, every: float = 10.0) -> None:
+        self._title, self._total, self._every = title, total, every
+        self._terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._started = self._shown = time.monotonic()
+        self._width = 0
+        self._last = ""
+
+    def __enter__(self) -> Progress:
+        self._show("", 0, force=self._terminal)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._terminal:
+            self._write("\r" + " " * self._width + "\r")
+        seconds = time.monotonic() - self._started
+        if kind is None:
+            note(f"{self._title}: {self._last or 'done'}, {duration(seconds)}")
+
+    def at(self, done: int, remark: str = "") -> None:
+        self._show(remark, done, force=done == self._total)
+
+    def counted(self, items: Iterable[Any], remark: Callable[[Any], str] = lambda item: "") -> Iterable[Any]:
+        for done, item in enumerate(items, start=1):
+            self.at(done, remark(item))
+            yield item
+
+    def _show(self, remark: str, done: int, *, force: bool) -> None:
+        now = time.monotonic()
+        of = f"{done:,}/{self._total:,}" if self._total else (f"{done:,}" if done else "")
+        self._last = "  ".join(part for part in (of, one_line(remark, 100)) if part)
+        if not force and now - self._shown < (0.1 if self._terminal else self._every):
+            return
+        self._shown = now
+        left = ""
+        if self._total and 0 < done < self._total:
+            left = f"  {duration((now - self._started) * (self._total - done) / done)} left"
+        if self._terminal:
+            line = one_line(f"{self._title}: {self._last}{left}", click_columns() - 1)
+            self._write("\r" + pad(line, self._width))
+            self._width = columns(line)
+        elif done and done != self._total:
+            note(f"{self._title}: {self._last}{left}")
+
+    def _write(self, text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+def click_columns() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns
+
+
+def duration(seconds: float) -> str:
+    """12 s, 3 min 5 s, 2 h 4 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

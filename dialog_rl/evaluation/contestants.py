@@ -1,0 +1,56 @@
+"""Who can be measured: the scripted expert, which is the ceiling, and versions of the policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from dialog_rl.conversation import Conversation
+from dialog_rl.episode import Episode
+from dialog_rl.evaluation.suites import Contestant, Play
+from dialog_rl.expert import Expert
+from dialog_rl.lm.policy import Policy
+from dialog_rl.lm.rollouts import Renderer, rollouts
+from dialog_rl.seeds import generator
+from dialog_rl.staging import Stage
+
+EXPERT = "expert"
+
+
+def expert(name: str = EXPERT) -> Contestant:
+    return Contestant(name=name, version=EXPERT, play=_expert_play)
+
+
+def _expert_play(stage: Stage) -> Play:
+    def play(conversations: Iterable[Conversation]) -> Iterator[Episode]:
+        for conversation in conversations:
+            agent = Expert(stage.pack, generator(conversation.seed, EXPERT))
+            while conversation.stopped is None:
+                conversation.act(agent.act(conversation.unobserved()), policy_version=EXPERT)
+            yield conversation.episode()
+
+    return play
+
+
+def policy_contestant(
+    name: str,
+    policy: Policy,
+    renderer: Renderer,
+    *,
+    version: str,
+    temperature: float = 1.0,
+    slots: int = 32,
+    max_length: int = 1024,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Contestant:
+    """A version of the policy. `temperature` 0 takes the likeliest token."""
+
+    def play_of(stage: Stage) -> Play:
+        def play(conversations: Iterable[Conversation]) -> Iterator[Episode]:
+            return rollouts(
+                policy, renderer, conversations, slots=slots, max_length=min(max_length, policy.max_positions),
+                temperature=temperature, version=version, cancelled=cancelled,
+            )  # fmt: skip
+
+        return play
+
+    return Contestant(name=name, version=version, play=play_of)

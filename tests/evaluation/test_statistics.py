@@ -1,0 +1,121 @@
+"""Against hand-worked and published figures, and against brute force."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+
+import pytest
+
+from dialog_rl.evaluation.statistics import Share, compare, mcnemar_exact, mean_interval, pass_hat_k
+
+
+@pytest.mark.parametrize(
+    ("hits", "total", "low", "high"),
+    [
+        # Newcombe 1998, Statistics in Medicine 17:857, table I, method 3 (Wilson without continuity correction)
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson_agrees_with_the_published_table(hits: int, total: int, low: float, high: float) -> None:
+    share = Share(hits=hits, total=total)
+    assert (round(share.low, 4), round(share.high, 4)) == (low, high)
+
+
+def test_wilson_is_symmetric_and_holds_the_share() -> None:
+    for total in range(1, 40):
+        for hits in range(total + 1):
+            a, b = Share(hits=hits, total=total), Share(hits=total - hits, total=total)
+            assert math.isclose(a.low, 1 - b.high, abs_tol=1e-12)
+            assert 0 <= a.low <= a.value <= a.high <= 1
+
+
+def test_a_share_of_nothing_is_unknown() -> None:
+    nothing = Share(hits=0, total=0)
+    assert math.isnan(nothing.value) and (nothing.low, nothing.high) == (0, 1)
+
+
+def test_more_hits_than_tries_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 hits of 2"):
+        Share(hits=3, total=2)
+
+
+def test_pass_hat_k_is_the_share_of_k_subsets_without_a_failure() -> None:
+    for trials in range(1, 7):
+        for successes in range(trials + 1):
+            outcomes = [True] * successes + [False] * (trials - successes)
+            for k in range(1, trials + 1):
+                subsets = list(itertools.combinations(outcomes, k))
+                expected = sum(map(all, subsets)) / len(subsets)
+                assert math.isclose(pass_hat_k(successes, trials, k), expected)
+
+
+def test_pass_hat_more_than_the_trials_is_refused() -> None:
+    with pytest.raises(ValueError):
+        pass_hat_k(2, 3, 4)
+
+
+def test_mcnemar_by_hand() -> None:
+    # 1 of 6 discordant: 2 · (C(6,0) + C(6,1)) / 2^6 = 14/64
+    assert mcnemar_exact(5, 1) == mcnemar_exact(1, 5) == 14 / 64
+    assert mcnemar_exact(0, 0) == 1.0 and mcnemar_exact(4, 4) == 1.0
+    assert mcnemar_exact(10, 0) == 2 / 1024
+
+
+def test_mcnemar_is_the_share_of_coin_tosses_at_least_as_extreme() -> None:
+    for b, c in [(7, 2), (3, 3), (0, 5), (6, 5)]:
+        n = b + c
+        extreme = sum(abs(2 * sum(toss) - n) >= abs(b - c) for toss in itertools.product([0, 1], repeat=n))
+        assert math.isclose(mcnemar_exact(b, c), min(1.0, extreme / 2**n))
+
+
+def test_the_bootstrap_covers_the_true_mean_about_as_often_as_it_says() -> None:
+    rng = random.Random(0)
+    covered = 0
+    for seed in range(150):
+        values = [float(rng.random() < 0.3) for _ in range(80)]
+        interval = mean_interval(values, seed=seed)
+        covered += interval.low <= 0.3 <= interval.high
+    assert 132 <= covered <= 150  # 95 % of 150 = 142.5, standard deviation 2.7
+
+
+def test_the_bootstrap_is_as_wide_as_the_normal_approximation() -> None:
+    values = [1.0] * 300 + [0.0] * 100
+    interval = mean_interval(values)
+    half = 1.96 * math.sqrt(0.75 * 0.25 / 400)
+    assert interval.value == 0.75
+    assert math.isclose(interval.high - interval.low, 2 * half, rel_tol=0.08)
+
+
+def test_one_seed_gives_one_interval() -> None:
+    values = [0.1 * i for i in range(30)]
+    assert mean_interval(values, seed=3) == mean_interval(values, seed=3) != mean_interval(values, seed=4)
+
+
+def test_a_paired_difference_counts_who_succeeded_alone() -> None:
+    first = [[True]] * 6 + [[False]] * 4
+    second = [[True]] * 3 + [[False]] * 6 + [[True]]
+    result = compare(first, second)
+    assert (result.only_first, result.only_second, result.pairs) == (3, 1, 10)
+    assert math.isclose(result.difference.value, 0.2)
+    assert result.p_value == mcnemar_exact(3, 1)
+
+
+def test_pairing_makes_agents_that_fail_alike_indistinguishable() -> None:
+    same = [[i % 3 > 0] for i in range(60)]
+    result = compare(same, same)
+    assert result.difference.low == result.difference.value == result.difference.high == 0 and result.p_value == 1
+
+
+def test_trials_are_averaged_within_a_customer() -> None:
+    result = compare([[True, False], [True, True]], [[False, False], [True, True]])
+    assert math.isclose(result.difference.value, 0.25)
+
+
+def test_agents_who_met_other_customers_cannot_be_paired() -> None:
+    with pytest.raises(ValueError, match="same customers"):
+        compare([[True], [True]], [[True]])
