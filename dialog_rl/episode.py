@@ -7,7 +7,7 @@ gradients.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -186,7 +186,7 @@ def to_json(fact: Any) -> Any:
         out: dict[str, Any] = {}
         for f in fields(fact):
             value = getattr(fact, f.name)
-            if f.name != "schema_version" and _is_default(value, f.default):
+            if f.name != "schema_version" and _is_default(value, f):
                 continue
             out[f.name] = to_json(value)
         return out
@@ -197,8 +197,8 @@ def to_json(fact: Any) -> Any:
     return fact
 
 
-def _is_default(value: Any, default: Any) -> bool:
-    return value == default or (isinstance(value, Mapping) and not value)
+def _is_default(value: Any, f: Field[Any]) -> bool:
+    return value == (f.default if f.default_factory is MISSING else f.default_factory())
 
 
 def message_from_json(d: Mapping[str, Any]) -> Message:

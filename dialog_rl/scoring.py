@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from dialog_rl.episode import Episode
-from dialog_rl.errors import RewardError
+from dialog_rl.errors import PluginError, RewardError
 
 logger = logging.getLogger(__name__)
 
@@ -138,8 +138,8 @@ def checked_scores(reward: Reward, episodes: Sequence[Episode]) -> list[Score]:
     try:
         raw = reward.function.score(episodes)
         given = list(raw)
-    except RewardError:
-        raise
+    except PluginError as e:
+        raise RewardError(f"reward {reward.name!r}: {e}") from e
     except (Exception, SystemExit) as e:  # marked border: a reward may raise anything
         raise RewardError(f"reward {reward.name!r} raised {type(e).__name__}: {e}") from e
     if len(given) != len(episodes):

@@ -13,6 +13,7 @@ from dialog_rl.errors import ConfigError, PluginError
 from dialog_rl.plugins.loading import Plugins, load_plugins
 from dialog_rl.plugins.registry import Registration
 from dialog_rl.scoring import Score
+from dialog_rl.testing.episodes import make_episode
 
 
 class Constant:
@@ -55,22 +56,44 @@ def register_rewards(register):
 def test_a_loose_file_registers_its_reward(tmp_path: Path) -> None:
     file = tmp_path / "my_reward.py"
     file.write_text(PLUGIN.format(name="one"))
-    plugins = load_plugins(files=[file], found=[])
-    found = plugins.registry.rewards["one"]
-    assert (found.plugin, found.description) == ("my_reward", "always one")
-    assert [score.value for score in found.make({}).score([object()])] == [1.0]
+    with load_plugins(files=[file], found=[]) as plugins:
+        found = plugins.registry.rewards["one"]
+        assert (found.plugin, found.description) == ("my_reward", "always one")
+        assert [score.value for score in found.make({}).score([make_episode(("hi", "hello"))])] == [1.0]
 
 
-def test_a_broken_entry_point_is_named_and_the_rest_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "works_plugin.py").write_text(PLUGIN.format(name="works"))
-    (tmp_path / "broken_plugin.py").write_text("import a_library_that_is_not_there")
-    (tmp_path / "exits_plugin.py").write_text("raise SystemExit(3)")
+def test_a_file_that_was_asked_for_and_is_broken_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text("def (")
+    with pytest.raises(PluginError, match=r"broken\.py.*SyntaxError"):
+        load_plugins(files=[file], found=[])
+    with pytest.raises(PluginError, match="there is no such file"):
+        load_plugins(files=[tmp_path / "absent.py"], found=[])
+
+
+@pytest.mark.parametrize("trusted", [("broken", "exits", "works", "future", "twin"), ()], ids=["inside", "confined"])
+def test_a_broken_entry_point_is_named_and_the_rest_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: tuple[str, ...]
+) -> None:
+    (tmp_path / f"works_{len(trusted)}.py").write_text(PLUGIN.format(name="works"))
+    (tmp_path / f"broken_{len(trusted)}.py").write_text("import a_library_that_is_not_there")
+    (tmp_path / f"exits_{len(trusted)}.py").write_text("raise SystemExit(3)")
+    (tmp_path / f"future_{len(trusted)}.py").write_text(PLUGIN.format(name="future") + "\ndialog_rl_api = 2")
+    (tmp_path / f"twin_{len(trusted)}.py").write_text(PLUGIN.format(name="works"))
+    (tmp_path / f"misspelt_{len(trusted)}.py").write_text(
+        PLUGIN.format(name="x").replace("def register_", "def registr_")
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
-    entries = [EntryPoint(n, f"{n}_plugin", "dialog_rl") for n in ("broken", "exits", "works")]
-    plugins = load_plugins(found=entries)
-    assert set(plugins.registry.rewards) == {"works"}
-    assert [problem.plugin for problem in plugins.problems] == ["broken", "exits"]
-    assert "a_library_that_is_not_there" in plugins.problems[0].message
+    names = ("broken", "exits", "future", "misspelt", "twin", "works")
+    entries = [EntryPoint(n, f"{n}_{len(trusted)}", "dialog_rl") for n in names]
+    with load_plugins(found=entries, trusted=trusted) as plugins:
+        assert set(plugins.registry.rewards) == {"works"}
+        said = {problem.plugin: problem.message for problem in plugins.problems}
+    assert set(said) == {"broken", "exits", "future", "misspelt", "works"}
+    assert "a_library_that_is_not_there" in said["broken"]
+    assert "dialog_rl_api = 2" in said["future"]
+    assert "did you mean 'register_rewards'" in said["misspelt"]
+    assert "by both 'twin' and 'works'" in said["works"]
 
 
 def test_a_duplicate_name_is_refused_and_both_plugins_are_named() -> None:
@@ -143,10 +166,15 @@ def test_only_allowed_and_not_disabled_entry_points_load(tmp_path: Path, monkeyp
         (tmp_path / f"{name}_module.py").write_text(PLUGIN.format(name=name))
     monkeypatch.syspath_prepend(str(tmp_path))
     entries = [EntryPoint(n, f"{n}_module", "dialog_rl") for n in ("red", "green", "blue")]
+
+    def loaded(**more) -> set[str]:
+        with load_plugins(found=entries, trusted=("red", "green", "blue"), **more) as plugins:
+            return set(plugins.registry.rewards)
+
     allowed = {"DIALOG_RL_LOAD_PLUGINS": "red, green"}
-    assert set(load_plugins(found=entries, environ=allowed).registry.rewards) == {"red", "green"}
-    assert set(load_plugins(found=entries, environ=allowed, disabled=["red"]).registry.rewards) == {"green"}
-    assert not load_plugins(found=entries, environ={"DIALOG_RL_LOAD_PLUGINS": ""}).registry.rewards
+    assert loaded(environ=allowed) == {"red", "green"}
+    assert loaded(environ=allowed, disabled=["red"]) == {"green"}
+    assert loaded(environ={"DIALOG_RL_LOAD_PLUGINS": ""}) == set()
 
 
 def test_an_unknown_reward_is_met_with_the_nearest_name() -> None:

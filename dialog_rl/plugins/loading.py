@@ -1,18 +1,16 @@
 """Loading plugins one by one, so that a broken one is named and the rest works.
 
-Nothing here is global: `load_plugins` builds a `Plugins` object, and whoever needs plugins is handed it.
+Nothing here is global: `load_plugins` builds a `Plugins` object, and whoever needs plugins is handed it. Our own
+plugins and those the user trusts run inside the program; every other runs confined in a process of its own.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import logging
 import os
-import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +19,9 @@ import pluggy
 from dialog_rl import hookspecs
 from dialog_rl.errors import PluginError
 from dialog_rl.hookspecs import API_VERSION, HOOKS, KINDS, OBSERVERS, PROJECT
+from dialog_rl.plugins import discovery, wire
+from dialog_rl.plugins.confined import INSIDE_ONLY, Observer, confined_hooks, confined_registrations
+from dialog_rl.plugins.isolation import Call, Confinement, Target, Worker
 from dialog_rl.plugins.registry import Registration, Registry, register_into, suggest
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from dialog_rl.scoring import Score
 
 logger = logging.getLogger(__name__)
-
-LOAD_VARIABLE = "DIALOG_RL_LOAD_PLUGINS"
-"""Environment: the only third-party entry points to load, separated by commas; empty loads none of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,25 +53,118 @@ class Plugins:
         self.problems: list[Problem] = []
         self.sources: dict[str, str] = {}
         """Where each loaded plugin came from, by name."""
+        self.workers: dict[str, Worker] = {}
+        """The confined plugins, by name."""
+        self._hooks: dict[str, tuple[str, ...]] = {}
+        self._observers: dict[str, Observer] = {}
+
+    def __enter__(self) -> Plugins:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def add(self, name: str, plugin: object, source: str = "given") -> None:
-        """Load one plugin, all of it or nothing. Raises PluginError with what is wrong and what would be right."""
-        if name in self.sources:
-            raise PluginError(f"two plugins are named {name!r}: {self.sources[name]} and {source}; disable one")
-        check_plugin(plugin)
+        """Load one plugin inside, all of it or nothing. Raises PluginError with what would be right."""
+        self._refuse_twin(name, source)
+        check_version(plugin)
         try:
             self.manager.register(plugin, name)
         except (pluggy.PluginValidationError, ValueError) as e:
             raise PluginError(" ".join(str(e).split())) from e
         try:
             self._check_hooks(plugin)
-            for registration in self._registrations(name, plugin):
-                self.registry.add(registration)
+            self._shelve(name, self._registrations(name, plugin))
         except BaseException:
-            self.registry.remove(name)
             self.manager.unregister(plugin)
             raise
         self.sources[name] = source
+
+    def add_confined(self, worker: Worker, source: str = "given") -> None:
+        """Load one plugin in its own process, all of it or nothing. Raises PluginError."""
+        name = worker.target.name
+        self._refuse_twin(name, source)
+        try:
+            described = worker.load()
+            self._shelve(name, confined_registrations(worker, described))
+            hooks = confined_hooks(described)
+        except BaseException:
+            worker.close()
+            raise
+        self.sources[name], self.workers[name], self._hooks[name] = source, worker, hooks
+        self._observers[name] = Observer(worker)
+        for what in [r.kind for r in self.registry.of(name) if r.kind in INSIDE_ONLY] + [
+            hook for hook in hooks if hook == "register_commands"
+        ]:
+            self.problems.append(
+                Problem(
+                    plugin=name,
+                    source=source,
+                    message=f"its {what.removeprefix('register_')} must run inside the program; "
+                    f"allow that with `dialog-rl plugins trust {name}`",
+                )
+            )
+
+    def notify(self, hook: str, **facts: Any) -> None:
+        """Tell every observer. One that fails is logged; none can stop the run, the others or a waiting person."""
+        if hook not in OBSERVERS:
+            raise ValueError(f"{hook!r} is not an observer; these are: {', '.join(OBSERVERS)}")
+        for observe in self.implementations(hook):
+            try:
+                observe(**facts)
+            except (Exception, SystemExit) as e:  # marked border: a plugin may raise anything
+                logger.warning("a plugin's %s failed: %s: %s", hook, type(e).__name__, e)
+        for name, observer in self._observers.items():
+            if hook in self._hooks[name]:
+                observer.tell(hook, facts)
+
+    def combine(self, scores: Mapping[str, Score], weights: Mapping[str, float], episode: Episode) -> float | None:
+        """What the first plugin with an opinion makes of the scores; None leaves it to the weighted sum."""
+        facts: dict[str, Any] = {"scores": scores, "weights": weights, "episode": episode}
+        for name, worker in self.workers.items():
+            if "combine_rewards" in self._hooks[name]:
+                answer = worker.call("combine", facts=wire.encode(facts))
+                try:
+                    (score,) = wire.read_scores([answer])
+                except PluginError as e:
+                    raise PluginError(f"plugin {name!r}, combine_rewards: {e}") from e
+                if score.value is not None:
+                    return score.value
+        return self.manager.hook.combine_rewards(**facts)
+
+    def add_commands(self, cli: Any) -> None:
+        """Let plugins add their commands. One that fails is recorded and leaves the others their commands."""
+        for impl in self.manager.hook.register_commands.get_hookimpls():
+            try:
+                _bound(impl)(cli=cli)
+            except (Exception, SystemExit) as e:  # marked border: a plugin may raise anything
+                message = f"register_commands raised {type(e).__name__}: {e}"
+                source = self.sources.get(impl.plugin_name, "")
+                self.problems.append(Problem(plugin=impl.plugin_name, source=source, message=message))
+
+    def close(self) -> None:
+        """End the confined plugins, after their observers have heard what was waiting or used up a deadline."""
+        for observer in self._observers.values():
+            observer.close(patience=1.0)
+        for worker in self.workers.values():
+            worker.close()
+
+    def implementations(self, hook: str, plugin: object | None = None) -> list[Callable[..., Any]]:
+        """The callables behind a hook, each to be called with keyword arguments; of one plugin inside, or of all."""
+        impls = getattr(self.manager.hook, hook).get_hookimpls()
+        return [_bound(impl) for impl in impls if plugin is None or impl.plugin is plugin]
+
+    def _refuse_twin(self, name: str, source: str) -> None:
+        if name in self.sources:
+            raise PluginError(f"two plugins are named {name!r}: {self.sources[name]} and {source}; disable one")
+
+    def _shelve(self, name: str, registrations: Iterable[Registration]) -> None:
+        try:
+            for registration in registrations:
+                self.registry.add(registration)
+        except PluginError:
+            self.registry.remove(name)
+            raise
 
     def _check_hooks(self, plugin: object) -> None:
         callers = self.manager.get_hookcallers(plugin) or []
@@ -84,12 +175,12 @@ class Plugins:
             if callable(getattr(plugin, hook, None)) and hook not in {caller.name for caller in callers}:
                 raise PluginError(f"{hook!r} is not marked @hookimpl (from dialog_rl import hookimpl)")
         if not callers:
-            raise PluginError(f"it implements no hook; it needs one of {', '.join(HOOKS)}, marked @hookimpl")
+            raise PluginError("it implements no hook; mark a function such as register_rewards with @hookimpl")
 
     def _registrations(self, name: str, plugin: object) -> list[Registration]:
         found: list[Registration] = []
         for hook, kind in KINDS.items():
-            for call in self._implementations(hook, plugin):
+            for call in self.implementations(hook, plugin):
                 try:
                     call(register=register_into(found, kind, name))
                 except PluginError:
@@ -98,49 +189,13 @@ class Plugins:
                     raise PluginError(f"{hook} raised {type(e).__name__}: {e}") from e
         return found
 
-    def _implementations(self, hook: str, plugin: object | None = None) -> list[Any]:
-        """The callables behind a hook, each to be called with keyword arguments; of one plugin, or of all."""
 
-        def bound(impl: pluggy.HookImpl) -> Any:
-            return lambda **facts: impl.function(*(facts[argument] for argument in impl.argnames))
-
-        impls = getattr(self.manager.hook, hook).get_hookimpls()
-        return [bound(impl) for impl in impls if plugin is None or impl.plugin is plugin]
-
-    def notify(self, hook: str, **facts: Any) -> None:
-        """Tell every observer. An observer that fails is logged; it can stop neither the run nor the others."""
-        if hook not in OBSERVERS:
-            raise ValueError(f"{hook!r} is not an observer; these are: {', '.join(OBSERVERS)}")
-        for observe in self._implementations(hook):
-            try:
-                observe(**facts)
-            except (Exception, SystemExit) as e:  # marked border: a plugin may raise anything
-                logger.warning("a plugin's %s failed: %s: %s", hook, type(e).__name__, e)
-
-    def combine(self, scores: Mapping[str, Score], weights: Mapping[str, float], episode: Episode) -> float | None:
-        """What the first plugin with an opinion makes of the scores; None leaves it to the weighted sum."""
-        return self.manager.hook.combine_rewards(scores=scores, weights=weights, episode=episode)
-
-    def add_commands(self, cli: Any) -> None:
-        """Let plugins add their commands. One that fails is recorded and leaves the others their commands."""
-        for call, impl in zip(
-            self._implementations("register_commands"),
-            self.manager.hook.register_commands.get_hookimpls(),
-            strict=True,
-        ):
-            try:
-                call(cli=cli)
-            except (Exception, SystemExit) as e:  # marked border: a plugin may raise anything
-                self.problems.append(
-                    Problem(
-                        plugin=impl.plugin_name,
-                        source=self.sources.get(impl.plugin_name, ""),
-                        message=f"register_commands raised {type(e).__name__}: {e}",
-                    )
-                )
+def _bound(impl: pluggy.HookImpl) -> Callable[..., Any]:
+    """A hook implementation that takes all of the hook's arguments by keyword and passes on those it wants."""
+    return lambda **facts: impl.function(*(facts[argument] for argument in impl.argnames))
 
 
-def check_plugin(plugin: object) -> None:
+def check_version(plugin: object) -> None:
     """Raises PluginError if the plugin says it is for another version of the hooks."""
     version = getattr(plugin, "dialog_rl_api", API_VERSION)
     if version != API_VERSION:
@@ -151,76 +206,38 @@ def load_plugins(
     *,
     files: Sequence[str | Path] = (),
     disabled: Collection[str] = (),
+    trusted: Collection[str] = (),
+    confinement: Confinement | None = None,
     environ: Mapping[str, str] = os.environ,
     found: Iterable[EntryPoint] | None = None,
+    trace: Callable[[Call], None] | None = None,
 ) -> Plugins:
     """Built-ins and entry points by name, then the loose files.
 
     A broken entry point becomes a `Problem`; a broken file, which somebody has just asked for, raises PluginError.
-    `found` stands in for the installed entry points of group "dialog_rl".
+    Built-ins and `trusted` names run inside, the others confined. `found` stands in for the installed entry points.
     """
-    plugins = Plugins()
-    for entry in wanted_entry_points(disabled=disabled, environ=environ, found=found):
-        source = describe(entry)
+    limits, plugins = confinement or Confinement(), Plugins()
+    for entry in discovery.wanted_entry_points(disabled=disabled, environ=environ, found=found):
+        source = discovery.describe(entry)
         try:
-            plugins.add(entry.name, _import(entry), source)
+            if discovery.is_built_in(entry) or entry.name in trusted:
+                plugins.add(entry.name, discovery.import_entry(entry), source)
+            else:
+                target = Target(name=entry.name, entry=entry.value)
+                plugins.add_confined(Worker(target, limits, trace), source)
         except PluginError as e:
             plugins.problems.append(Problem(plugin=entry.name, source=source, message=str(e)))
-    for file in files:
-        path = Path(file)
-        if path.stem not in disabled:
-            try:
-                plugins.add(path.stem, import_file(path), str(path))
-            except PluginError as e:
-                raise PluginError(f"{path}: {e}") from e
+    for path in map(Path, files):
+        if path.stem in disabled:
+            continue
+        try:
+            if path.stem in trusted:
+                plugins.add(path.stem, discovery.import_file(path), str(path))
+            else:
+                target = Target(name=path.stem, file=str(path.resolve()))
+                plugins.add_confined(Worker(target, limits, trace), str(path))
+        except PluginError as e:
+            plugins.close()
+            raise PluginError(f"{path}: {e}") from e
     return plugins
-
-
-def wanted_entry_points(
-    *, disabled: Collection[str], environ: Mapping[str, str], found: Iterable[EntryPoint] | None = None
-) -> list[EntryPoint]:
-    """The entry points to load, our own first, then by name. Two of one name both stay: the second is refused aloud."""
-    allowed = environ.get(LOAD_VARIABLE)
-    allow = None if allowed is None else {name.strip() for name in allowed.split(",") if name.strip()}
-    every = entry_points(group=PROJECT) if found is None else found
-    wanted = [e for e in every if e.name not in disabled and (allow is None or e.name in allow or is_built_in(e))]
-    return sorted(_once(wanted), key=lambda e: (not is_built_in(e), e.name, e.value))
-
-
-def _once(entries: Iterable[EntryPoint]) -> list[EntryPoint]:
-    """Without the copies that an editable install and a wheel on one path give of the same entry."""
-    return list({(e.name, e.value): e for e in entries}.values())
-
-
-def is_built_in(entry: EntryPoint) -> bool:
-    return entry.dist is not None and entry.dist.name.replace("-", "_").lower() == PROJECT
-
-
-def describe(entry: EntryPoint) -> str:
-    where = f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else "entry point"
-    return f"{where}: {entry.value}"
-
-
-def _import(entry: EntryPoint) -> object:
-    try:
-        return entry.load()
-    except (Exception, SystemExit) as e:  # marked border: a stranger's module may raise anything
-        raise PluginError(f"cannot be imported: {type(e).__name__}: {e}") from e
-
-
-def import_file(path: Path) -> object:
-    """A loose file as a module of its own, which no other file of the same name can shadow."""
-    if not path.is_file():
-        raise PluginError("there is no such file")
-    name = f"dialog_rl_plugin_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise PluginError("is not a Python file; a loose plugin ends in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their own module up by name
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as e:  # marked border: a plugin may raise anything
-        del sys.modules[name]
-        raise PluginError(f"cannot be imported: {type(e).__name__}: {e}") from e
-    return module

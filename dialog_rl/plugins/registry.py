@@ -50,7 +50,7 @@ class Registration:
         """One instance. `resources` is what the program can give to factories that say what they need."""
         factory = self.load()
         wanted = {need: (resources or {})[need] for need in self.needs if need in (resources or {})}
-        accepted = _parameters(factory)
+        accepted = parameters(factory)
         for need in self.needs:
             if need not in wanted and (accepted is None or accepted.get(need, False)):
                 raise ConfigError(f"{self.kind} {self.name!r} needs {need!r}, which this command cannot give it")
@@ -66,7 +66,7 @@ class Registration:
             raise ConfigError(f"{self.kind} {self.name!r} cannot be made from {dict(options)!r}: {e}") from e
 
 
-def _parameters(factory: Callable[..., Any]) -> dict[str, bool] | None:
+def parameters(factory: Callable[..., Any]) -> dict[str, bool] | None:
     """The factory's keyword parameters and whether each is required; None if it takes any."""
     try:
         parameters = inspect.signature(factory).parameters.values()

@@ -23,4 +23,4 @@ class PolicyRules:
     def _score(self, episode: Episode) -> Score:
         violations = metrics.violations(episode)
         value = -min(self._worst, self._penalty * len(violations))
-        return Score(value=value, reason="; ".join(map(str, violations)))
+        return Score(value=value, reason="; ".join(f"{v.rule} in turn {v.turn + 1}" for v in violations))

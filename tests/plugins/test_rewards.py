@@ -1,7 +1,10 @@
 """The rewards that come with the program."""
 
+from dataclasses import replace
+
 import pytest
 
+from dialog_rl.episode import Change, Message, Role, StopReason
 from dialog_rl.errors import ConfigError
 from dialog_rl.plugins.loading import Plugins
 from dialog_rl.plugins.rewards import build_rewards
@@ -75,3 +78,50 @@ def test_two_instances_of_one_reward_have_names_and_options_of_their_own() -> No
 def test_two_instances_of_one_name_are_refused() -> None:
     with pytest.raises(ConfigError, match="two rewards are named 'turn_cost'"):
         build_rewards(registry(), [RewardSpec(use="turn_cost"), RewardSpec(use="turn_cost")])
+
+
+ADDRESS = "orders/7/address"
+GOAL = {"success": {"db": {"patch": [{"path": ADDRESS, "after": "here"}]}, "communicate": [{"any_of": ["54.04"]}]}}
+
+
+def parcel(*, after: str | None = "here", says="It costs 54.04.", extra=(), **more):
+    journal = () if after is None else (Change(path=ADDRESS, before="there", after=after),)
+    return make_episode(("move it", says), scenario=GOAL, journal=journal + tuple(extra), **more)
+
+
+def test_success_pays_once_state_and_words_are_right() -> None:
+    assert value("task_success", parcel()) == 1.0
+    assert value("task_success", parcel(), success=2.0) == 2.0
+    for wrong in (
+        parcel(after=None),
+        parcel(after="elsewhere"),
+        parcel(says="Done."),
+        parcel(stop=StopReason.MAX_TURNS),
+    ):
+        assert value("task_success", wrong) == 0.0
+
+
+def test_partial_credit_is_earned_by_what_is_right_and_lost_by_what_is_wrong() -> None:
+    other = Change(path="orders/8/address", before="a", after="b")
+    assert value("task_success", parcel(says="Done."), partial=0.4) == pytest.approx(0.2)
+    assert value("task_success", parcel(after=None), partial=0.4) == pytest.approx(0.2)
+    assert value("task_success", parcel(says="Done.", extra=[other]), partial=0.4) == 0.0
+    assert value("task_success", parcel(after=None, says="Done."), partial=0.4) == 0.0
+    assert value("task_success", parcel(says="Done.", stop=StopReason.MAX_TURNS), partial=0.4) == 0.0
+
+
+def test_partial_credit_must_stay_below_success() -> None:
+    with pytest.raises(ValueError, match="partial"):
+        registry().rewards["task_success"].make({"partial": 1.0})
+
+
+def test_each_violation_costs_and_the_cost_is_bounded() -> None:
+    def lookups(count: int):
+        step = replace(
+            called("find", '{"name": "Ada"}'),
+            result=Message(role=Role.TOOL, text='{"name": "Ada"}', facts={"kind": "read", "subject": "c1"}),
+        )
+        rules = {"success": {"policy": [{"id": "identify_before_reading"}]}}
+        return make_episode(("hi", *[step] * count, "ok"), scenario=rules)
+
+    assert [value("policy_rules", lookups(n)) for n in (0, 1, 2, 3)] == [0.0, -0.5, -1.0, -1.0]
