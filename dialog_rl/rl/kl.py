@@ -33,6 +33,8 @@ class KLConfig:
         if self.coef < 0 or self.horizon < 1 or self.error_limit <= 0:
             raise ConfigError(f"KL coef {self.coef}, horizon {self.horizon}, error_limit {self.error_limit}: "
                               "coef must be at least 0, horizon at least 1, error_limit above 0")  # fmt: skip
+        if self.estimator is KLEstimator.K1 and self.place is KLPlace.LOSS and self.coef > 0:
+            raise ConfigError("KL estimator k1 in the loss has no gradient on average; use k2 or k3, or place: reward")
         if self.target is not None and (self.target <= 0 or self.coef == 0):
             raise ConfigError(f"KL target {self.target} with coef {self.coef}: both must be above 0 (or target None)")
 

@@ -48,14 +48,17 @@ def clipped_value_loss(values_BT: Tensor, old_values_BT: Tensor, returns_BT: Ten
 
 
 class KLEstimator(StrEnum):
-    """Estimates of KL(p || q) from samples of p; r = q / p. Source: Schulman 2020, joschu.net/blog/kl-approx.html."""
+    """Estimates of KL(p || q) from samples of p; r = q / p. Source: Schulman 2020, joschu.net/blog/kl-approx.html.
+
+    A good estimate is not a good loss: differentiated sample by sample, each pulls in another direction on average.
+    """
 
     K1 = "k1"
-    """-log r: unbiased, of any sign."""
+    """-log r: unbiased, of any sign. Its mean gradient is zero, so it belongs in the reward."""
     K2 = "k2"
-    """(log r)² / 2: biased, and its gradient is that of the KL."""
+    """(log r)² / 2: biased, but its mean gradient is that of KL(p || q)."""
     K3 = "k3"
-    """r - 1 - log r: unbiased, never negative."""
+    """r - 1 - log r: unbiased, never negative. Its mean gradient is that of KL(q || p), which spreads p over q."""
 
 
 def kl_divergence(logprobs_BT: Tensor, other_logprobs_BT: Tensor, estimator: KLEstimator) -> Tensor:

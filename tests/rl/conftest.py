@@ -37,6 +37,11 @@ class TinyLM(nn.Module):
         x_BTD = x_BTD + nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         return x_BTD + self.mlp(x_BTD)
 
+    @torch.no_grad()
+    def next_logprobs(self, ids_BT: Tensor) -> Tensor:
+        """Of the token after rows of one length."""
+        return torch.log_softmax(self.head(self.hidden(ids_BT)[:, -1]), -1)
+
     def evaluate(
         self, ids_BT: Tensor, lengths_B: Tensor, action_mask_BT: Tensor, *, temperature: float = 1.0
     ) -> TokenEvaluation:

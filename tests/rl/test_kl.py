@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from dialog_rl.errors import ConfigError
 from dialog_rl.rl.kl import KLConfig, KLController
+from dialog_rl.rl.losses import KLEstimator
 
 
 def test_without_a_target_the_coefficient_stays() -> None:
@@ -36,7 +39,10 @@ def test_the_coefficient_survives_a_restart() -> None:
     assert second.coef == first.coef
 
 
-@pytest.mark.parametrize("wrong", [{"coef": -1.0}, {"target": 0.0}, {"coef": 0.0, "target": 0.1}, {"horizon": 0}])
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [{"coef": -1.0}, {"target": 0.0}, {"coef": 0.0, "target": 0.1}, {"horizon": 0}, {"estimator": KLEstimator.K1}],
+)
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
-        KLConfig(**wrong)  # pyright: ignore[reportArgumentType]
+        KLConfig(**wrong)
