@@ -210,7 +210,7 @@ def train_tokenizer(
     sentencepiece.SentencePieceTrainer.Train(
         sentence_iterator=iter(spelled),
         model_writer=out,
-        model_type=model_type,
+        model_type="bpe",
         vocab_size=vocabulary,
         hard_vocab_limit=False,
         normalization_rule_name="identity",
