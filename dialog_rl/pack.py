@@ -132,6 +132,7 @@ class Phrases(Document):
     ask: Mapping[str, Any] = Field(default={}, description="asking for what has not been told yet, by request")
     other: Mapping[str, Any] = {}
     greetings: tuple[str, ...] = Field(default=(), description="openings not repeated with a second request")
+    gap: str = Field(default=" ", description="what stands between two things told in one message")
 
 
 class AgentPhrases(Document):

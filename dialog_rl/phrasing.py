@@ -15,7 +15,7 @@ from dialog_rl.expressions import fill, holes
 from dialog_rl.pack import Understanding
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
-_SENTENCE = re.compile(r"(?<=[.!?。！？])(?:\s+|(?=[\u4e00-\u9fff]))|\n+")
+_SENTENCE = re.compile(r"(?<=[.!?])(?:\s+|(?=[\u4e00-\u9fff]))|(?<=[。！？])\s*|\n+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 

@@ -23,16 +23,6 @@ VOLUNTEERS = {"minimal": 0.0, "normal": 0.15, "chatty": 0.5}
 """Chance of answering the next question along with the one asked, by verbosity."""
 
 
-class Agenda:
-    """Makes agenda customers for one pack's scenarios."""
-
-    def __init__(self, pack: Pack) -> None:
-        self._pack = pack
-
-    def start(self, scenario: Scenario, seed: int) -> AgendaUser:
-        return AgendaUser(scenario, self._pack, seed)
-
-
 class AgendaUser:
     def __init__(self, scenario: Scenario, pack: Pack, seed: int) -> None:
         if scenario.user.goal is None or not scenario.user.goal.items:
@@ -121,12 +111,15 @@ class AgendaUser:
             act = Act(kind="correct", slot=wrong, value=self._values[wrong])
             self._told.add(wrong)
             words = self._phrase(self._words.other, "deny")
-            return self._say(f"{words} {self._tell_text(wrong, act.value)}", [Act(kind="deny"), act])
+            told = self._tell_text(wrong, act.value)
+            return self._say(words + self._words.gap + told, [Act(kind="deny"), act])
         if not self._changed_mind:
             self._changed_mind = True
             self._values.update(self._item.change_of_mind)
             slot, value = next(iter(self._item.change_of_mind.items()))
-            text = self._phrase(self._words.other, "change_mind", {"v": value})
+            own = f"change_mind/{slot}"
+            occasion = own if own in self._words.other else "change_mind"
+            text = self._phrase(self._words.other, occasion, {"v": value})
             acts = [Act(kind="correct", slot=s, value=v) for s, v in self._item.change_of_mind.items()]
             return self._say(text, acts)
         return self._say(self._phrase(self._words.other, "affirm"), [Act(kind="affirm")])
@@ -148,7 +141,7 @@ class AgendaUser:
             return self._give_up()
         acts = [self._tell(slot) for slot in known]
         parts = [self._act_text(act) for act in acts]
-        rest = _lower_first(" ".join(parts[1:]))
+        rest = _lower_first(self._words.gap.join(parts[1:]))
         joined = self._phrase(self._words.other, "join", {"a": parts[0], "b": rest}) if rest else parts[0]
         return self._say(joined, acts)
 
