@@ -35,31 +35,37 @@ class Paths(Section):
 
 class Agent(Section):
     version: str = Field(default="champion", description="version that speaks: a name, an id's beginning, or a folder")
-    threads: int = Field(default=0, ge=0, description="CPU threads; 0 = as many as there are cores, less one if shared")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads; unset: as many as there are cores")
 
 
 class Train(Section):
+    """What is unset is left to the trainer, whose defaults the trials behind it have chosen."""
+
     packs: tuple[str, ...] = Field(default=("retail",), description="packs whose customers to learn from")
     version: str = Field(default="base", description="version to start from")
-    dialogues: int = Field(default=4000, ge=1, description="dialogues in all")
-    dialogues_per_update: int = Field(default=128, ge=2, description="dialogues between two updates")
-    learning_rate: float = Field(default=1e-4, gt=0)
-    epochs: int = Field(default=2, ge=1, description="passes over an update's dialogues")
-    minibatch_dialogues: int = Field(default=64, ge=1, description="dialogues an optimizer step")
-    gamma: float = Field(default=1.0, ge=0, le=1, description="discount an action token")
-    lam: float = Field(default=0.95, ge=0, le=1, description="GAE's lambda")
-    clip: float = Field(default=0.2, gt=0, description="PPO's clip of the probability ratio")
-    kl: float = Field(default=0.05, ge=0, description="weight of the divergence from the starting version, per nat")
-    entropy: float = Field(default=0.0, ge=0, description="weight of the entropy bonus")
-    temperature: float = Field(default=1.0, gt=0, description="sampling temperature while learning")
-    seed: int = Field(default=0, ge=0)
-    slots: int = Field(default=32, ge=1, description="dialogues held at once")
+    dialogues: int | None = Field(default=None, ge=1, description="dialogues in all")
+    batch: int | None = Field(default=None, ge=2, description="dialogues an update")
+    slots: int | None = Field(default=None, ge=1, description="dialogues spoken at once")
+    seed: int | None = Field(default=None, ge=0)
+    temperature: float | None = Field(default=None, gt=0, description="of the sampling")
+    checkpoint_every: int | None = Field(default=None, ge=1, description="updates between two checkpoints")
+    learning_rate: float | None = Field(default=None, gt=0)
+    epochs: int | None = Field(default=None, ge=1, description="passes over an update's dialogues")
+    minibatch: int | None = Field(default=None, ge=1, description="dialogues an optimizer step")
+    level: Literal["token", "turn"] | None = Field(default=None, description="what an action is to GAE")
+    gamma: float | None = Field(default=None, ge=0, le=1, description="discount an action")
+    lam: float | None = Field(default=None, ge=0, le=1, description="GAE's lambda")
+    clip: float | None = Field(default=None, gt=0, description="PPO's clip of the probability ratio")
+    kl: float | None = Field(default=None, ge=0, description="weight of the divergence from the starting version")
+    entropy: float | None = Field(default=None, ge=0, description="weight of the entropy bonus")
+    imitation: float | None = Field(default=None, ge=0, description="weight of imitating one's own successes")
 
 
 class Evaluate(Section):
-    goals: int = Field(default=400, ge=1, description="held-out customers")
+    goals: int = Field(default=400, ge=1, description="held-out customers of each pack")
+    trials: int = Field(default=1, ge=1, description="conversations with each of them")
     seed: int = Field(default=0, ge=0)
-    temperature: float = Field(default=1.0, ge=0, description="sampling temperature; 0 takes the likeliest token")
+    temperature: float = Field(default=1.0, ge=0, description="of the sampling; 0 takes the likeliest token")
 
 
 class Reward(Section):
@@ -76,21 +82,13 @@ class Plugins(Section):
     disabled: tuple[str, ...] = Field(default=(), description="plugins not to load")
 
 
-DEFAULT_REWARDS = (
-    Reward(use="task_success"),
-    Reward(use="policy_rules"),
-    Reward(use="turn_cost"),
-    Reward(use="fluency", weight=0.1),
-)
-
-
 class Settings(Section):
     paths: Paths = Paths()
     agent: Agent = Agent()
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
     plugins: Plugins = Plugins()
-    rewards: tuple[Reward, ...] = DEFAULT_REWARDS
+    rewards: tuple[Reward, ...] = Field(default=(), description="instead of the built-in mixture")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +127,11 @@ def resolve(
     folder: Path | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Resolved:
-    """The settings of one command. `flags` by dotted key, None where a flag was not given; `file` replaces the project's
-    file; `folder` is where to look for it. Raises ConfigError naming the file, the key and what would be right."""
+    """The settings of one command. Raises ConfigError naming the file, the key and what would be right.
+
+    `flags` go by dotted key, None where a flag was not given. `file` replaces the project's file, which is otherwise
+    looked for from `folder` upward.
+    """
     values: dict[str, dict[str, Any]] = {}
     origins: dict[str, str] = {}
     rewards: Any = None

@@ -103,7 +103,7 @@ def open_stage(registry: Registry, pack: str, simulator: str = "agenda", **optio
 
 
 def find_pack(registry: Registry, name: str) -> Pack:
-    """A registered pack by its name, or the pack in a folder. Anything with a slash or a pack.yaml in it is a folder."""
+    """A registered pack by its name, or the pack in a folder: what has a slash, or a pack.yaml in it, is a folder."""
     folder = Path(name)
     if "/" in name or "\\" in name or (folder / "pack.yaml").is_file():
         return load_pack(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 
 # C0 and C1 controls but tab and newline · Arabic letter mark, LRM/RLM, line and paragraph separators, bidi embeddings,
 # isolates and deprecated format characters · BOM · interlinear annotation · surrogates · tag characters.
@@ -56,3 +57,18 @@ def _columns_of(char: str) -> int:
 def pad(text: str, width: int) -> str:
     """`text` followed by spaces up to `width` terminal columns; longer text stays as it is."""
     return text + " " * max(0, width - columns(text))
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[int] = ()) -> str:
+    """Aligned columns; those numbered in `right` are flush right. Wide characters count for the columns they take."""
+    cells = [list(headers), *([one_line(str(cell), 120) for cell in row] for row in rows)]
+    widths = [max(columns(row[i]) for row in cells) for i in range(len(headers))]
+
+    def line(row: Sequence[str]) -> str:
+        done = (
+            " " * (width - columns(cell)) + cell if i in right else pad(cell, width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        return "  ".join(done).rstrip()
+
+    return "\n".join([line(cells[0]), "  ".join("-" * width for width in widths), *map(line, cells[1:])])

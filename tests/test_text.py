@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from dialog_rl.text import columns, one_line, pad, printable, unsafe
+from dialog_rl.text import columns, one_line, pad, printable, table, unsafe
 
 
 def test_no_control_bidi_tag_or_surrogate_character_survives() -> None:
@@ -45,3 +45,8 @@ def test_one_line_is_one_line_and_bounded() -> None:
 def test_columns_counts_what_a_terminal_shows() -> None:
     assert [columns(t) for t in ("abc", "你好", "e\u0301", "")] == [3, 4, 1, 0]
     assert pad("你好", 6) == "你好  " and pad("toolong", 3) == "toolong"
+
+
+def test_a_table_lines_up_in_columns_as_wide_as_a_terminal_shows_them() -> None:
+    shown = table(["name", "n"], [["你好", 5], ["a\x1b[2Jb", 12]], right=[1])
+    assert shown.splitlines() == ["name        n", "---------  --", "你好        5", "a\\x1b[2Jb  12"]

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from dialog_rl.cli.options import as_json
-from dialog_rl.cli.output import emit, emit_json, table
+from dialog_rl.cli.output import emit, emit_json
 from dialog_rl.config import Reward, resolve
+from dialog_rl.text import table
 
 
 @click.group()
@@ -43,6 +44,8 @@ def _plain(value: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return "(as built in)"
     if isinstance(value, tuple):
         return ", ".join(_shown(v) for v in value) or "(none)"
     if isinstance(value, Reward):

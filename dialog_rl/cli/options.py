@@ -38,7 +38,7 @@ def environment_options(command: F) -> F:
 def open_environment(
     config_file: Path | None, plugin: tuple[Path, ...], no_plugin: tuple[str, ...], **flags: Any
 ) -> Iterator[tuple[Resolved, Plugins]]:
-    """Settings and plugins of one command. `flags` are settings given as options, by dotted key with "__" for the dot."""
+    """Settings and plugins of one command. `flags` are settings given as options; "__" stands for the dot of a key."""
     resolved = resolve({key.replace("__", "."): value for key, value in flags.items()}, file=config_file)
     disabled = {*resolved.settings.plugins.disabled, *no_plugin}
     with load_plugins(files=plugin, disabled=disabled) as plugins:

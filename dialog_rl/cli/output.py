@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -50,29 +50,6 @@ def heading(text: str) -> None:
 def style(text: str, **how: Any) -> str:
     """Colour or weight, unless NO_COLOR is set; click takes it out again where stdout is no terminal."""
     return text if os.environ.get("NO_COLOR") else click.style(text, **how)
-
-
-def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[int] = ()) -> str:
-    """Aligned columns; those numbered in `right` are flush right. Wide characters count as the two columns they take."""
-    cells = [list(headers), *([one_line(str(cell), 120) for cell in row] for row in rows)]
-    widths = [max(columns(row[i]) for row in cells) for i in range(len(headers))]
-
-    def line(row: Sequence[str]) -> str:
-        done = (
-            " " * (width - columns(cell)) + cell if i in right else pad(cell, width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        return "  ".join(done).rstrip()
-
-    return "\n".join([line(cells[0]), "  ".join("-" * width for width in widths), *map(line, cells[1:])])
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def percent_interval(low: float, high: float) -> str:
-    return f"{100 * low:.1f} – {100 * high:.1f}"
 
 
 class Progress:

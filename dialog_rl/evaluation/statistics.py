@@ -50,12 +50,31 @@ class Share:
         return self._bounds()[1]
 
     def _bounds(self) -> tuple[float, float]:
-        n = self.total
-        if n == 0:
-            return 0.0, 1.0
-        middle = (self.hits + Z * Z / 2) / (n + Z * Z)
-        half = Z * math.sqrt(self.hits * (n - self.hits) / n + Z * Z / 4) / (n + Z * Z)
-        return (0.0 if self.hits == 0 else middle - half), (1.0 if self.hits == n else middle + half)
+        return wilson(self.value, self.total) if self.total else (0.0, 1.0)
+
+
+def wilson(share: float, n: float) -> tuple[float, float]:
+    """Bounds of a share seen in `n` independent tries, which need not be a whole number."""
+    middle = (share * n + Z * Z / 2) / (n + Z * Z)
+    half = Z * math.sqrt(n * share * (1 - share) + Z * Z / 4) / (n + Z * Z)
+    return (0.0 if share == 0 else middle - half), (1.0 if share == 1 else middle + half)
+
+
+def clustered(values: Sequence[float], trials: int = 1) -> Interval:
+    """The mean of one value in [0, 1] a customer, each from `trials` conversations that may go alike.
+
+    Wilson's interval for as many independent tries as the values' spread is worth: from the number of customers, if
+    each customer's conversations end alike, to that of all conversations. A bootstrap would have no width at all where
+    every value is 1. Source: Korn and Graubard 1998, for the effective sample size.
+    """
+    count = len(values)
+    if not count:
+        return Interval(value=math.nan, low=math.nan, high=math.nan)
+    mean = sum(values) / count
+    spread = sum((value - mean) ** 2 for value in values) / max(1, count - 1) / count
+    worth = min(max(mean * (1 - mean) / spread, count), count * trials) if spread > 0 else count
+    low, high = wilson(mean, worth)
+    return Interval(value=mean, low=low, high=high)
 
 
 def pass_hat_k(successes: int, trials: int, k: int) -> float:

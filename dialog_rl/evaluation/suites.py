@@ -69,7 +69,7 @@ class Summary:
     """Left out because the user simulator failed."""
     success: Share
     success_interval: Interval
-    """Wilson's for one trial a customer; by bootstrap over customers where trials of one customer may go alike."""
+    """Wilson's, for as many independent tries as the customers' spread is worth."""
     pass_hat: tuple[Interval, ...]
     """pass^1, pass^2, … up to the number of trials."""
     by_pack: Mapping[str, Share]
@@ -109,7 +109,11 @@ def evaluate(
     on_episode: Callable[[Contestant, Episode], None] = lambda contestant, episode: None,
 ) -> Evaluation:
     """Let every contestant meet every customer of the suite. `on_episode` hears of each as it ends."""
-    results = tuple(_result(contestant, suite, on_episode) for contestant in contestants)
+    return side_by_side([meet(contestant, suite, on_episode) for contestant in contestants], suite, fluency=fluency)
+
+
+def side_by_side(results: Sequence[Result], suite: Suite, *, fluency: Measure | None = None) -> Evaluation:
+    """Results on one suite, whenever they were got, compared."""
     return Evaluation(
         suite={
             "packs": [stage.pack.name for stage in suite.stages],
@@ -120,7 +124,7 @@ def evaluate(
             "trials": suite.trials,
             "seed": suite.customers.seed,
         },
-        results=results,
+        results=tuple(results),
         summaries=tuple(summarise(result, fluency) for result in results),
         comparisons={
             (late.name, early.name): pair(late, early)
@@ -130,7 +134,12 @@ def evaluate(
     )  # fmt: skip
 
 
-def _result(contestant: Contestant, suite: Suite, on_episode: Callable[[Contestant, Episode], None]) -> Result:
+def meet(
+    contestant: Contestant,
+    suite: Suite,
+    on_episode: Callable[[Contestant, Episode], None] = lambda contestant, episode: None,
+) -> Result:
+    """What one contestant does with the suite's customers."""
     found: dict[tuple[str, int, int], Episode] = {}
     for stage in suite.stages:
         for episode in contestant.play(stage)(suite.conversations(stage)):
@@ -159,7 +168,7 @@ def summarise(result: Result, fluency: Measure | None = None) -> Summary:
         episodes=len(episodes),
         broken=len(result.episodes) - len(episodes),
         success=success,
-        success_interval=_success_interval(success, rows),
+        success_interval=_success_interval(rows),
         pass_hat=_pass_hat(rows),
         by_pack=_by(episodes, lambda e: (e.pack,), succeeded),
         by_intent=_by(episodes, intents_of, succeeded),
@@ -213,16 +222,15 @@ def _rows(result: Result) -> list[list[bool]]:
     return list(rows.values())
 
 
-def _success_interval(success: Share, rows: Sequence[Sequence[bool]]) -> Interval:
-    if all(len(row) == 1 for row in rows):
-        return Interval(value=success.value, low=success.low, high=success.high)
-    return statistics.mean_interval([sum(row) / len(row) for row in rows])
+def _success_interval(rows: Sequence[Sequence[bool]]) -> Interval:
+    trials = max((len(row) for row in rows), default=1)
+    return statistics.clustered([sum(row) / len(row) for row in rows], trials)
 
 
 def _pass_hat(rows: Sequence[Sequence[bool]]) -> tuple[Interval, ...]:
     trials = min((len(row) for row in rows), default=0)
     return tuple(
-        statistics.mean_interval([statistics.pass_hat_k(sum(row), len(row), k) for row in rows])
+        statistics.clustered([statistics.pass_hat_k(sum(row), len(row), k) for row in rows])
         for k in range(1, trials + 1)
     )
 

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from dialog_rl.evaluation.statistics import Share, compare, mcnemar_exact, mean_interval, pass_hat_k
+from dialog_rl.evaluation.statistics import Share, clustered, compare, mcnemar_exact, mean_interval, pass_hat_k
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,36 @@ def test_a_share_of_nothing_is_unknown() -> None:
 def test_more_hits_than_tries_are_refused() -> None:
     with pytest.raises(ValueError, match="3 hits of 2"):
         Share(hits=3, total=2)
+
+
+def test_one_conversation_a_customer_gives_wilsons_interval() -> None:
+    for hits in range(41):
+        share, interval = Share(hits=hits, total=40), clustered([1.0] * hits + [0.0] * (40 - hits))
+        assert (interval.value, interval.low, interval.high) == pytest.approx(
+            (share.value, share.low, share.high), abs=4e-3
+        )
+        assert interval.high - interval.low >= share.high - share.low - 1e-9
+
+
+def test_conversations_that_go_alike_are_worth_no_more_than_their_customers() -> None:
+    alike, apart = clustered([1.0, 0.0] * 10, trials=8), clustered([0.5] * 19 + [0.625], trials=8)
+    twenty, all_160 = Share(hits=10, total=20), Share(hits=80, total=160)
+    assert (alike.low, alike.high) == pytest.approx((twenty.low, twenty.high), abs=2e-3)
+    assert apart.high - apart.low == pytest.approx(all_160.high - all_160.low, abs=2e-3)
+
+
+def test_no_failure_at_all_still_leaves_doubt() -> None:
+    assert clustered([1.0] * 30, trials=4).low == Share(hits=30, total=30).low < 0.9
+
+
+def test_clustered_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
+    rng = random.Random(1)
+    covered = 0
+    for _ in range(300):
+        chances = [rng.choice([0.2, 0.9]) for _ in range(60)]
+        interval = clustered([sum(rng.random() < c for _ in range(4)) / 4 for c in chances], trials=4)
+        covered += interval.low <= 0.55 <= interval.high
+    assert 274 <= covered <= 296  # 95 % of 300 = 285, standard deviation 3.8
 
 
 def test_pass_hat_k_is_the_share_of_k_subsets_without_a_failure() -> None:

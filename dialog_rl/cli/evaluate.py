@@ -1,0 +1,167 @@
+"""`dialog-rl evaluate`: versions side by side on customers none of them has met."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dialog_rl.cli import opening
+from dialog_rl.cli.options import as_json, environment_options, interruptible, open_environment
+from dialog_rl.cli.output import Progress, emit, emit_json, note
+from dialog_rl.config import Settings
+from dialog_rl.errors import GateNotMet
+from dialog_rl.scenario import SPLITS
+
+if TYPE_CHECKING:
+    from dialog_rl.evaluation.suites import Contestant, Evaluation, Result, Suite
+    from dialog_rl.plugins.loading import Plugins
+
+EXPERT = "expert"
+
+
+@click.command()
+@click.argument("versions", nargs=-1)
+@click.option("--pack", "packs", multiple=True, metavar="NAME|DIR", help="Pack; several, or 'all'. Default: retail.")
+@click.option("--goals", type=click.IntRange(min=1), help="Customers of each pack.")
+@click.option("--trials", type=click.IntRange(min=1), help="Conversations with each customer, for pass^k.")
+@click.option("--split", type=click.Choice(SPLITS), default="heldout", show_default=True)
+@click.option("--phrasing", type=click.Choice(["train", "heldout"]), help="How customers speak. Default: as the split.")
+@click.option("--simulator", default="agenda", show_default=True, help="Who plays the customers.")
+@click.option("--temperature", type=click.FloatRange(min=0), help="Of the sampling; 0 takes the likeliest token.")
+@click.option("--seed", type=click.IntRange(min=0), help="Which customers are met.")
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write a Markdown report to this file.")
+@click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="Keep the episodes in this log.")
+@click.option("--min-success", type=click.FloatRange(0, 1), help="Exit with 4 if the last version succeeds less often.")
+@environment_options
+@as_json
+def evaluate(
+    versions: tuple[str, ...],
+    packs: tuple[str, ...],
+    split: str,
+    phrasing: str | None,
+    simulator: str,
+    report: Path | None,
+    log: Path | None,
+    min_success: float | None,
+    as_json: bool,
+    config_file: Path | None,
+    plugin: tuple[Path, ...],
+    no_plugin: tuple[str, ...],
+    **flags: Any,
+) -> None:
+    """Measure VERSIONS side by side on customers that none of them has met.
+
+    A version is a name, the beginning of an id, a folder, or 'expert', the scripted expert that knows the pack. Without
+    any: base, champion and expert.
+    """
+    settings_flags = {f"evaluate__{name}": value for name, value in flags.items()}
+    with open_environment(config_file, plugin, no_plugin, **settings_flags) as (resolved, plugins):
+        settings = resolved.settings
+        from dialog_rl.evaluation.suites import Suite
+        from dialog_rl.staging import Customers
+
+        suite = Suite(
+            stages=opening.open_stages(plugins, opening.all_packs(plugins, packs or ("retail",)), simulator),
+            customers=Customers(split=split, phrasing=phrasing or "", seed=settings.evaluate.seed),
+            goals=settings.evaluate.goals,
+            trials=settings.evaluate.trials,
+        )
+        with interruptible("Stopping.") as cancelled:
+            contestants = open_contestants(settings, versions or ("base", "champion", EXPERT), cancelled)
+            found = run_suite(contestants, suite, plugins, log=log)
+        show(found, report=report, as_json=as_json)
+    if min_success is not None:
+        last = found.summaries[-1]
+        if not last.success.value >= min_success:
+            raise GateNotMet(
+                f"{last.name} succeeds with {100 * last.success.value:.1f} % of its customers, "
+                f"not the {100 * min_success:.1f} % required"
+            )
+
+
+def open_contestants(settings: Settings, versions: tuple[str, ...], cancelled: Any) -> list[Contestant]:
+    from dialog_rl.evaluation.contestants import expert, policy_contestant
+
+    found: list[Contestant] = []
+    for name in dict.fromkeys(versions):
+        if name == EXPERT:
+            found.append(expert())
+            continue
+        model = opening.open_model(settings, name)
+        found.append(
+            policy_contestant(
+                name,
+                model.policy,
+                model.renderer,
+                version=model.version,
+                temperature=settings.evaluate.temperature,
+                cancelled=cancelled,
+            )
+        )
+    return found
+
+
+def run_suite(
+    contestants: Sequence[Contestant],
+    suite: Suite,
+    plugins: Plugins,
+    *,
+    log: Path | None = None,
+    known: Sequence[Result] = (),
+) -> Evaluation:
+    """Evaluate with progress on stderr; episodes go into a log if one is named. `known` results come first."""
+    from dialog_rl.episode import Episode
+    from dialog_rl.evaluation import suites
+
+    total = len(contestants) * suite.goals * suite.trials * len(suite.stages)
+    count = [0, 0]
+    with Progress("evaluating", total) as progress:
+
+        def on_episode(contestant: Contestant, episode: Episode) -> None:
+            count[0] += 1
+            progress.at(count[0], contestant.name)
+
+        results = [*known, *(suites.meet(contestant, suite, on_episode) for contestant in contestants)]
+    found = suites.side_by_side(results, suite, fluency=fluency_of(plugins))
+    if log is not None:
+        _keep(found, log)
+    return found
+
+
+def fluency_of(plugins: Plugins) -> Any:
+    """The figure that the registered fluency reward gives; None if its plugin is switched off."""
+    registration = plugins.registry.rewards.get("fluency")
+    if registration is None:
+        return None
+    reward = registration.make({})
+    return lambda episodes: [score.value for score in reward.score(episodes)]
+
+
+def _keep(found: Evaluation, log: Path) -> None:
+    from dataclasses import replace
+
+    from dialog_rl.episode_log.log import EpisodeLog
+
+    with EpisodeLog.open(log) as opened:
+        for result in found.results:
+            prefix = f"evaluate/{result.name}/{found.suite['split']}-{found.suite['phrasing']}-{found.suite['seed']}"
+            opened.append_many(
+                [replace(e, episode_id=f"{prefix}/{e.episode_id}") for e in result.episodes.values()],
+                run=f"evaluate-{result.name}",
+            )
+    note(f"episodes kept in {log}")
+
+
+def show(found: Evaluation, *, report: Path | None, as_json: bool) -> None:
+    from dialog_rl.evaluation import report as reports
+
+    if report is not None:
+        report.write_text(reports.markdown(found), encoding="utf-8")
+        note(f"report written to {report}")
+    if as_json:
+        emit_json("evaluation", reports.as_document(found))
+        return
+    emit(reports.plain(found))

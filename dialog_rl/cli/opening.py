@@ -1,0 +1,140 @@
+"""What commands open: models by version, stages by pack, rewards by settings, runs and their logs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dialog_rl.cli.output import note
+from dialog_rl.config import Settings
+from dialog_rl.errors import ConfigError, EpisodeLogError
+from dialog_rl.plugins.loading import Plugins
+from dialog_rl.plugins.rewards import build_rewards
+from dialog_rl.scoring import OnFailure, Reward, RewardSpec
+from dialog_rl.staging import Stage, open_stage
+
+if TYPE_CHECKING:
+    from dialog_rl.lm.model import SpeakingModel
+
+LOG = "episodes.db"
+VERSIONS = "versions"
+
+
+def open_model(settings: Settings, name: str) -> SpeakingModel:
+    """A version by alias, name, beginning of its id, or folder. Raises CheckpointError."""
+    prepare_torch(settings)
+    from dialog_rl.lm.model import SpeakingModel
+
+    return SpeakingModel.load(version_folder(settings, name))
+
+
+def version_folder(settings: Settings, name: str) -> Path:
+    """Where a version lies. What has a slash in it is a folder; a user's own versions come before those shipped."""
+    from dialog_rl.lm import versions
+
+    if "/" in name or os.sep in name:
+        return Path(name)
+    return versions.find(stores(settings), name).path
+
+
+def stores(settings: Settings) -> tuple[Path, ...]:
+    from dialog_rl.lm.model import EMBEDDED
+
+    return (Path(settings.paths.runs) / VERSIONS, EMBEDDED)
+
+
+def prepare_torch(settings: Settings) -> None:
+    """Import torch, which takes seconds, saying so; and give it its threads."""
+    if "torch" not in sys.modules and sys.stderr.isatty():
+        note("loading torch …")
+    from dialog_rl.lm.threads import use_threads
+
+    use_threads(settings.agent.threads)
+
+
+def open_stages(plugins: Plugins, packs: Sequence[str], simulator: str = "agenda") -> tuple[Stage, ...]:
+    if not packs:
+        raise ConfigError("no pack is named; 'dialog-rl scenarios list' shows them")
+    return tuple(open_stage(plugins.registry, pack, simulator) for pack in packs)
+
+
+def all_packs(plugins: Plugins, packs: Sequence[str]) -> tuple[str, ...]:
+    """The packs named, "all" for every registered one."""
+    return tuple(sorted(plugins.registry.scenario_packs)) if "all" in packs else tuple(packs)
+
+
+def open_rewards(settings: Settings, plugins: Plugins) -> tuple[Reward, ...]:
+    """The configured rewards, or the built-in mixture."""
+    specs: Iterable[RewardSpec]
+    if settings.rewards:
+        specs = [
+            RewardSpec(
+                use=reward.use,
+                name=reward.name,
+                weight=reward.weight,
+                options=reward.options,
+                on_failure=OnFailure(reward.on_failure),
+            )
+            for reward in settings.rewards
+        ]
+    else:
+        from dialog_rl.online.apprentice import DEFAULT_REWARDS
+
+        specs = DEFAULT_REWARDS
+    return build_rewards(plugins.registry, list(specs))
+
+
+def new_run(settings: Settings, name: str | None, kind: str) -> Path:
+    """The folder of a new run, made: `name`, or kind-1, kind-2, … Raises ConfigError if the name is taken."""
+    runs = Path(settings.paths.runs)
+    if name is not None:
+        if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
+            raise ConfigError(f"{name!r} is no name for a run: letters, digits, '-', '_' and '.'")
+        folder = runs / name
+        if folder.exists():
+            raise ConfigError(f"{folder} is there already; choose another name, or go on with it: --resume {name}")
+        folder.mkdir(parents=True)
+        return folder
+    runs.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        folder = runs / f"{kind}-{number}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+            continue
+        return folder
+
+
+def find_run(settings: Settings, name: str) -> Path:
+    """A run's folder by its name or path."""
+    for folder in (Path(settings.paths.runs) / name, Path(name)):
+        if folder.is_dir():
+            return folder
+    raise ConfigError(f"there is no run {name!r}{_runs_hint(settings)}")
+
+
+def find_log(settings: Settings, where: str | None) -> str:
+    """The log of a run, a file or a database URL; without a name that of the run written to last."""
+    runs = Path(settings.paths.runs)
+    if where is None:
+        logs = sorted(runs.glob(f"*/{LOG}"), key=lambda path: path.stat().st_mtime)
+        if not logs:
+            raise EpisodeLogError(f"there is no episode log in {runs}/ yet; 'dialog-rl simulate' makes one")
+        return str(logs[-1])
+    if "://" in where or Path(where).is_file():
+        return where
+    for folder in (runs / where, Path(where)):
+        if (folder / LOG).is_file():
+            return str(folder / LOG)
+    raise EpisodeLogError(f"there is no episode log {where!r}{_runs_hint(settings)}")
+
+
+def _runs_hint(settings: Settings) -> str:
+    runs = Path(settings.paths.runs)
+    names = sorted(path.name for path in runs.glob("*") if path.is_dir() and path.name != VERSIONS)
+    return f"; in {runs}/ there are: {', '.join(names[:12])}" if names else f"; there are no runs in {runs}/"

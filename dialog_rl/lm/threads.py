@@ -1,0 +1,19 @@
+"""How many CPU threads torch may use: a property of the process, so only a command sets it."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+
+def use_threads(count: int | None) -> int:
+    """Give torch `count` threads, or one for every core this process may run on. Returns how many."""
+    threads = count or available_cores()
+    torch.set_num_threads(threads)
+    return threads
+
+
+def available_cores() -> int:
+    """In a container these can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
