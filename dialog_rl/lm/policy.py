@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from dialog_rl.errors import CheckpointError, ModelError
+from dialog_rl.lm import attention
 
 CONFIG_FILE = "config.json"
 MODEL_FILE = "model.safetensors"
@@ -32,13 +34,16 @@ class ModelShape:
     heads: int = 4
     intermediate: int = 704
     max_positions: int = 1024
+    rope_theta: float = 100_000.0
+    """Base of the rotary frequencies: a large one leaves more dimensions that compare contents at any distance."""
 
     def config(self) -> LlamaConfig:
         return LlamaConfig(
             vocab_size=self.vocab_size, hidden_size=self.hidden, num_hidden_layers=self.layers,
             num_attention_heads=self.heads, num_key_value_heads=self.heads, intermediate_size=self.intermediate,
             max_position_embeddings=self.max_positions, tie_word_embeddings=True, bos_token_id=None, eos_token_id=None,
-            architectures=["LlamaForCausalLM"], **_ATTENTION,
+            architectures=["LlamaForCausalLM"], rope_parameters={"rope_type": "default", "rope_theta": self.rope_theta},
+            **_ATTENTION,
         )  # fmt: skip
 
 
@@ -97,7 +102,8 @@ class Policy(nn.Module):
     def hidden(self, ids_BT: Tensor) -> Tensor:
         """Last hidden states_BTD in fp32. Rows may be padded on the right: a causal row never sees its padding."""
         # No attention mask on purpose: without one, transformers calls the fused causal kernel.
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.autocast):
+        kernel = attention.used_by(self.model) if self.autocast and self.device.type == "cpu" else nullcontext()
+        with kernel, torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.autocast):
             return self.model.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state.float()
 
     def logits(self, hidden_ND: Tensor) -> Tensor:

@@ -104,6 +104,7 @@ def test_bf16_autocast_stays_close_and_returns_fp32() -> None:
     policy.autocast = True
     rough = policy.evaluate(*rows())
     assert rough.logprobs_BT.dtype == torch.float32
+    assert policy.model.config._attn_implementation == "sdpa"  # noqa: SLF001
     assert 0 < (rough.logprobs_BT - exact.logprobs_BT).abs().max() < 0.05
 
 
