@@ -26,6 +26,8 @@ class Needs:
     """`Experience.reference_logprobs_BT` is given even where no KL penalty asks for it."""
     groups: bool = False
     """Several episodes a scenario: whoever collects them should run each scenario more than once."""
+    single_epoch: bool = False
+    """The gradient is right only for the policy that sampled: one pass, whatever `LearnerConfig.epochs` says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,13 @@ class Algorithm(Protocol):
     def loss(self, new: Evaluation, rows: Experience) -> Loss:
         """Of some of the rows; `new` carries the gradient and is zero off action tokens."""
         ...
+
+
+def shared_by_tokens(advantage_B: Tensor, batch: EpisodeBatch, old: Evaluation) -> Targets:
+    """Every action token gets its episode's advantage; there is no critic."""
+    zero_BT = torch.zeros_like(old.logprobs_BT)
+    shared_BT = advantage_B.to(zero_BT.dtype)[:, None].expand_as(zero_BT)
+    return Targets(advantages_BT=torch.where(batch.fresh_mask_BT, shared_BT, zero_BT), returns_BT=zero_BT)
 
 
 def bootstrap(batch: EpisodeBatch, old: Evaluation) -> Tensor:

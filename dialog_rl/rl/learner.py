@@ -18,7 +18,7 @@ from dialog_rl.errors import CheckpointError, ConfigError, TrainingError
 from dialog_rl.rl import losses
 from dialog_rl.rl.actor_critic import VALUE_HEAD, ActorCritic, TokenEvaluation
 from dialog_rl.rl.algorithm import Algorithm
-from dialog_rl.rl.batch import EpisodeBatch, MicroBatch, minibatches
+from dialog_rl.rl.batch import EpisodeBatch, MicroBatch, micro_batches, minibatches
 from dialog_rl.rl.evaluation import Mismatch, evaluate, evaluate_all
 from dialog_rl.rl.experience import Experience
 from dialog_rl.rl.kl import KLController, KLPlace
@@ -163,7 +163,7 @@ class Learner:
             return 0.0
         snapshot = None if run.critic_only or math.isinf(self.config.kl_discard) else self._snapshot()
         with self._gradients(run):
-            for epoch in range(self.config.epochs):
+            for epoch in range(1 if self.algorithm.needs.single_epoch else self.config.epochs):
                 run.epochs += 1
                 if not all(
                     self._step(experience, minibatch, run)
@@ -173,7 +173,7 @@ class Learner:
                     break
         if run.critic_only:
             return 0.0
-        distance = self._distance(experience, [block for minibatch in plan for block in minibatch])
+        distance = self._distance(experience)
         if snapshot is not None and not distance <= self.config.kl_discard:
             self._restore(snapshot)
             run.end = UpdateEnd.DISCARDED
@@ -248,7 +248,9 @@ class Learner:
             total_BT = total_BT + given.value_BT
         if run.critic_only:
             return torch.where(mask_BT, total_BT, 0.0)
-        total_BT = total_BT + rows.importance_BT * given.policy_BT - c.entropy_coef * new.entropy_BT
+        total_BT = total_BT + rows.importance_BT * given.policy_BT
+        if c.entropy_coef > 0:  # a factor of 0 would still pay for a backward over the whole vocabulary
+            total_BT = total_BT - c.entropy_coef * new.entropy_BT
         if rows.reference_logprobs_BT is not None and c.kl.place is KLPlace.LOSS:
             kl_BT = losses.kl_divergence(new.logprobs_BT, rows.reference_logprobs_BT, c.kl.estimator)
             total_BT = total_BT + self.kl.coef * kl_BT
@@ -262,16 +264,15 @@ class Learner:
     # After the last step
 
     @torch.no_grad()
-    def _distance(self, experience: Experience, blocks: Sequence[MicroBatch]) -> float:
-        """Mean k3 of KL(old || new) on the first blocks that hold `check_episodes` rows."""
+    def _distance(self, experience: Experience) -> float:
+        """Mean k3 of KL(old || new) on `check_episodes` rows, short and long ones as often as they occur."""
+        lengths = experience.batch.lengths_B.tolist()
+        by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
+        some = by_length[:: -(-len(by_length) // self.config.check_episodes)]
         parts: list[Tensor] = []
-        episodes = 0
-        for block in blocks:
-            if episodes >= self.config.check_episodes:
-                break
+        for block in micro_batches(lengths, some, self.config.token_budget):
             rows = experience.rows(block)
             parts.append(torch.stack([Tally().watch(evaluate(self.policy, rows.batch), rows), rows.mask_BT.sum()]))
-            episodes += len(block.index_B)
         kl, tokens = torch.stack(parts).sum(0).tolist()
         return kl / max(tokens, 1)
 

@@ -36,7 +36,7 @@ class LearnerConfig:
     kl_discard: float = 0.1
     """Nats a token at which an update is undone; inf for never, which also saves a copy of the weights."""
     check_episodes: int = 32
-    """Episodes on which the distance gone is measured after the last step."""
+    """Episodes (at most) on which the distance gone is measured after the last step."""
     max_mismatch: float = 1e-4
     """Nats: largest difference between sampler and learner at one token. 0.05 for bf16; inf for off-policy episodes."""
     max_mismatch_k3: float = 1e-6

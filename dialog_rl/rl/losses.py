@@ -36,6 +36,11 @@ def clipped_policy_loss(log_ratio_BT: Tensor, advantages_BT: Tensor, *, clip: fl
     return -torch.minimum(unclipped_BT, clipped_BT)
 
 
+def outside_clip(log_ratio_BT: Tensor, *, clip: float) -> Tensor:
+    """1 where the ratio has left the clip range, else 0."""
+    return ((log_ratio_BT.detach().exp() - 1).abs() > clip).float()
+
+
 def value_loss(values_BT: Tensor, returns_BT: Tensor) -> Tensor:
     """Half the squared error."""
     return 0.5 * (values_BT - returns_BT).square()

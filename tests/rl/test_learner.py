@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from dialog_rl.episode import StopReason
 from dialog_rl.errors import CheckpointError, ConfigError, TrainingError
 from dialog_rl.rl.actor_critic import Evaluation
 from dialog_rl.rl.algorithm import Loss, Needs
@@ -360,3 +361,55 @@ def test_set_ups_that_cannot_work_are_refused(tiny_lm: Any) -> None:
     headless.value_head.requires_grad_(False)
     with pytest.raises(ConfigError, match="value_warmup_updates"):
         Learner(headless, None, PPO(), replace(CALM, value_warmup_updates=2))
+
+
+def test_the_record_of_an_update_agrees_with_a_count_by_hand(scored: Callable[..., Any]) -> None:
+    steps = [([1, 2], [3, 4]), ([5, 6, 7], [8, 9])]
+    episodes = [scored(steps, reward=1.0), scored(steps[:1], reward=0.0), scored(steps, stop=StopReason.ABORTED)]
+    table = Table(2, 9)
+    stats = Learner(table, None, PPO(), replace(CALM, epochs=1)).update(EpisodeBatch.from_scored(episodes, 0))  # type: ignore[arg-type]
+    assert (stats.update, stats.episodes, stats.dropped_broken) == (1, 2, 1)
+    assert (stats.tokens, stats.action_tokens, stats.padded_tokens) == (13, 6, 18)
+    assert (stats.reward_mean, stats.advantage_std) == (0.5, pytest.approx(1.0))
+    assert stats.explained_variance == pytest.approx(0.0)  # a critic that says 0 everywhere explains nothing
+    assert stats.value_loss == pytest.approx(0.5 * 0.5 * sum(0.95 ** (2 * n) for n in range(4)) / 6)
+    assert stats.entropy == 1.0 and stats.mismatch_max == 0.0 and stats.kl_reference is None
+
+
+@dataclass
+class Hears:
+    """Notes the temperature it is asked for."""
+
+    inside: Any
+    heard: list[float]
+
+    def evaluate(
+        self, ids_BT: Tensor, lengths_B: Tensor, action_mask_BT: Tensor, *, temperature: float = 1.0
+    ) -> Evaluation:
+        self.heard.append(temperature)
+        return self.inside.evaluate(ids_BT, lengths_B, action_mask_BT, temperature=temperature)
+
+    def named_parameters(self) -> Any:
+        return self.inside.named_parameters()
+
+    def eval(self) -> Any:
+        return self.inside.eval()
+
+
+def test_log_probs_are_those_of_the_sampling_temperature(tiny_lm: Any, sampled: Episodes) -> None:
+    policy = tiny_lm()
+    batch = replace(EpisodeBatch.from_scored(sampled(policy, 4), 0), temperature=0.8)
+    loose = replace(CALM, max_mismatch=float("inf"), max_mismatch_k3=float("inf"))
+    hears = Hears(policy, [])
+    assert Learner(hears, hears, PPO(), replace(loose, kl=KLConfig())).update(batch).mismatch_max > 0
+    assert set(hears.heard) == {0.8}
+
+
+def test_dropout_is_off_while_learning(tiny_lm: Any, sampled: Episodes) -> None:
+    policy = tiny_lm()
+    policy.mlp = nn.Sequential(nn.Dropout(0.5), policy.mlp)
+    policy.eval()
+    batch = EpisodeBatch.from_scored(sampled(policy, 8), 0)
+    policy.train()
+    stats = Learner(policy, None, PPO(), replace(CALM, epochs=1)).update(batch)
+    assert (stats.ratio_min, stats.ratio_max) == (1.0, 1.0)

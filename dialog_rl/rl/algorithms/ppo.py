@@ -76,5 +76,5 @@ class PPO:
         return Loss(
             policy_BT=losses.clipped_policy_loss(log_ratio_BT, targets.advantages_BT, clip=c.clip),
             value_BT=c.value_coef * value_BT,
-            terms={"clip_fraction": ((log_ratio_BT.detach().exp() - 1).abs() > c.clip).float()},
+            terms={"clip_fraction": losses.outside_clip(log_ratio_BT, clip=c.clip)},
         )
