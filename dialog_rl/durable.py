@@ -109,8 +109,14 @@ def filling(parent: Path) -> Iterator[Path]:
 
 
 def publish(aside: Path, target: Path) -> None:
-    """Give a filled directory its name, by one rename after everything in it is synced. FileExistsError if taken."""
-    sync_tree(aside)
+    """Give a filled directory, or a file in one, its name: one rename, after everything is synced.
+
+    Raises FileExistsError if the name is taken.
+    """
+    if aside.is_dir():
+        sync_tree(aside)
+    else:
+        DISK.sync(aside)
     fp("durable.dir.synced")
     if target.exists():
         raise FileExistsError(f"{target} exists already")

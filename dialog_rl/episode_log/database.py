@@ -80,7 +80,7 @@ class Database:
         except EpisodeLogError as e:
             raise type(e)(_prefixed(self.name, str(e))) from None
         if failure is not None:
-            raise failure
+            raise failure from None  # the cause would show parameters in a traceback
 
     def close(self) -> None:
         self.engine.dispose(close=os.getpid() == self._pid)
@@ -103,8 +103,10 @@ class Database:
             raise EpisodeLogError(f"{path}: there is no episode log here")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if not self.read_only:
+                path.touch(mode=0o600)  # people's conversations: SQLite would make it readable to all
         except OSError as e:
-            raise EpisodeLogError(f"{path}: its folder cannot be made: {e.strerror}") from None
+            raise EpisodeLogError(f"{path}: cannot be made: {e.strerror}") from None
 
 
 def url_of(where: str | Path) -> URL:

@@ -7,13 +7,14 @@ with EpisodeLog.open("episodes.sqlite") as log:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from dialog_rl.episode import (
     Episode,
@@ -27,10 +28,12 @@ from dialog_rl.episode import (
 )
 from dialog_rl.episode_log import records, schema
 from dialog_rl.episode_log.database import Database
+from dialog_rl.episode_log.opening import backup, prepare, require_sound
 from dialog_rl.episode_log.records import Kind, LoggedEvent
 from dialog_rl.episode_log.writer import Writer
 from dialog_rl.errors import EpisodeLogError
 
+_EVENTS = select(schema.events, schema.episodes.c.split, schema.episodes.c.run)
 _PAGE = 200
 """Rows read in one transaction: a long one would hold up the writer."""
 
@@ -69,10 +72,22 @@ class OpenConversation:
     """What the user said last, if no answer to it was logged."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """What a log was found to hold when every row of it was verified."""
+
+    events: int
+    episodes: int
+    ratings: int
+    unknown: int
+    """Events of kinds that this program does not know: passed over."""
+
+
 class EpisodeLog:
     def __init__(self, database: Database) -> None:
-        self._database = database
-        self._writer = Writer(database)
+        self.database = database
+        """For the rooms of this package alone."""
+        self.writer = Writer(database)
 
     @classmethod
     def open(cls, where: str | Path, *, read_only: bool = False) -> Self:
@@ -82,7 +97,7 @@ class EpisodeLog:
         """
         database = Database(where, read_only=read_only)
         try:
-            _prepare(database)
+            prepare(database)
         except BaseException:
             database.close()
             raise
@@ -91,10 +106,10 @@ class EpisodeLog:
     @property
     def name(self) -> str:
         """Where it is, fit to be shown: without a password."""
-        return self._database.name
+        return self.database.name
 
     def close(self) -> None:
-        self._database.close()
+        self.database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -108,36 +123,36 @@ class EpisodeLog:
         split: None takes it from the scenario. An episode that is in the log already stays as it is, under the run it
         came with; the same id with another content raises EpisodeLogError. Closes the conversation of this id.
         """
-        return self._writer.append([records.episode_event(episode, run=run, split=split)])[0]
+        return self.writer.append([records.episode_event(episode, run=run, split=split)])[0]
 
     def append_many(self, episodes: Iterable[Episode], *, run: str = "", split: str | None = None) -> tuple[int, ...]:
         """`append` for many in one transaction: all of them or none."""
         events = [records.episode_event(episode, run=run, split=split) for episode in episodes]
-        return self._writer.append(events) if events else ()
+        return self.writer.append(events) if events else ()
 
     def rate(self, rating: Rating, *, event_id: str = "") -> int:
         """Log what a person thought. The episode, or the open conversation, and the turn must be in the log.
 
         event_id: an id of the caller's that makes sending the same rating twice harmless.
         """
-        turns = self._turns(rating.episode_id)
-        return self._writer.append([records.rating_event(rating, event_id=event_id, finished_turns=turns)])[0]
+        turns = self.turns_of(rating.episode_id)
+        return self.writer.append([records.rating_event(rating, event_id=event_id, finished_turns=turns)])[0]
 
     def consent(self, episode_id: str, *, train: bool, event_id: str = "") -> int:
         """Log whether a person lets this conversation be trained on. Without such an event nobody was asked."""
-        return self._writer.append([records.consent_event(episode_id, train, event_id=event_id)])[0]
+        return self.writer.append([records.consent_event(episode_id, train, event_id=event_id)])[0]
 
     def begin(self, opening: Episode) -> int:
         """Log that a live conversation begins: an episode without turns. It stays open until `append` closes it."""
-        return self._writer.append([records.begin_event(opening)])[0]
+        return self.writer.append([records.begin_event(opening)])[0]
 
     def user_said(self, episode_id: str, turn: int, message: Message) -> int:
         """Log a user's message, the `turn`-th from 0, before anything is done about it."""
-        return self._writer.append([records.user_event(episode_id, turn, message)])[0]
+        return self.writer.append([records.user_event(episode_id, turn, message)])[0]
 
     def answered(self, episode_id: str, turn: int, said: Turn) -> int:
         """Log the whole turn before its reply is shown."""
-        return self._writer.append([records.turn_event(episode_id, turn, said)])[0]
+        return self.writer.append([records.turn_event(episode_id, turn, said)])[0]
 
     def get(self, episode_id: str) -> Episode:
         """The episode of this id. Raises EpisodeLogError if there is none."""
@@ -146,41 +161,19 @@ class EpisodeLog:
         raise EpisodeLogError(f"{self.name}: there is no episode {records.name(episode_id, 'an episode id')}")
 
     def __contains__(self, episode_id: str) -> bool:
-        return self._turns(episode_id) is not None
+        return self.turns_of(episode_id) is not None
 
     def episodes(self, query: Query = ALL, *, since: int = 0) -> Iterator[LoggedEpisode]:
         """The episodes that fit, in sequence order, after the cursor `since`. Sees what is appended meanwhile."""
-        table, rows = schema.events.c, schema.episodes.c
-        wanted = (
-            select(
-                table.seq,
-                table.event_id,
-                table.kind,
-                table.episode_id,
-                table.body,
-                table.sha256,
-                table.recorded_at,
-                rows.split,
-                rows.run,
-            )  # fmt: skip
-            .join_from(schema.episodes, schema.events, rows.seq == table.seq)
-            .where(*_conditions(query))
-            .order_by(rows.seq)
-            .limit(_PAGE)
-        )
-        while True:
-            with self._database.read() as connection:
-                page = connection.execute(wanted.where(rows.seq > since)).all()
-            for row in page:
-                yield LoggedEpisode(seq=row.seq, episode=_episode(_event(row)), split=row.split, run=row.run)
-            if len(page) < _PAGE:
-                return
-            since = page[-1].seq
+        rows = schema.episodes.c
+        joined = _EVENTS.join_from(schema.episodes, schema.events, rows.seq == schema.events.c.seq)
+        for event in self._pages(joined.where(*_conditions(query)), rows.seq, since):
+            yield LoggedEpisode(seq=event.seq, episode=_episode(event), split=event.split, run=event.run)
 
     def count(self, query: Query = ALL, *, since: int = 0) -> int:
         """How many episodes fit."""
         rows = schema.episodes.c
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             counted = select(func.count()).select_from(schema.episodes).where(rows.seq > since, *_conditions(query))
             return connection.scalars(counted).one()
 
@@ -189,9 +182,13 @@ class EpisodeLog:
         conditions = [schema.events.c.kind.in_([str(kind) for kind in kinds])] if kinds else []
         return self._select(*conditions, since=since)
 
+    def events_of(self, episode_id: str) -> Iterator[LoggedEvent]:
+        """Everything that happened in and to one episode or conversation, in order."""
+        return self._select(schema.events.c.episode_id == episode_id)
+
     def last_seq(self) -> int:
         """The sequence number of the latest event; 0 in an empty log."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return connection.scalars(select(schema.log_state.c.last_seq)).one()
 
     def ratings(self, episode_id: str) -> tuple[Rating, ...]:
@@ -230,35 +227,52 @@ class EpisodeLog:
         opening = episode_from_json(document)
         return OpenConversation(episode=replace(opening, turns=tuple(turns)), unanswered=unanswered)
 
-    def _turns(self, episode_id: str) -> int | None:
+    def backup(self, target: Path) -> None:
+        """Copy an SQLite log as it is at this moment to a file that must not exist yet, whole or not at all."""
+        if not self.database.is_sqlite:
+            raise EpisodeLogError(f"{self.name}: a PostgreSQL log is backed up by its server; here it can be exported")
+        backup(self.database, target)
+
+    def check(self) -> Health:
+        """Read everything and verify it. Raises EpisodeLogError that names the first thing which is wrong."""
+        if self.database.is_sqlite:
+            with self.database.read() as connection:
+                require_sound(connection, thorough=True)
+        found: Counter[str] = Counter()
+        last = 0
+        for event in self.events():
+            found[event.kind] += 1
+            last = event.seq
+        if last > self.last_seq():
+            raise EpisodeLogError(f"{self.name}: event {last} lies beyond the log's end, {self.last_seq()}")
+        if found[Kind.EPISODE] != self.count():
+            raise EpisodeLogError(
+                f"{self.name}: {found[Kind.EPISODE]} episodes, but {self.count()} in the table of them"
+            )
+        known = {str(kind) for kind in Kind}
+        unknown = sum(count for kind, count in found.items() if kind not in known)
+        return Health(events=found.total(), episodes=found[Kind.EPISODE], ratings=found[Kind.RATING], unknown=unknown)
+
+    def turns_of(self, episode_id: str) -> int | None:
+        """How many turns a finished episode has; None if there is no such episode."""
         rows = schema.episodes.c
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return connection.scalars(select(rows.turns).where(rows.episode_id == episode_id)).one_or_none()
 
     def _select(self, *conditions: ColumnElement[bool], since: int = 0) -> Iterator[LoggedEvent]:
-        table = schema.events.c
-        wanted = select(schema.events).where(*conditions).order_by(table.seq).limit(_PAGE)
+        seq = schema.events.c.seq
+        joined = _EVENTS.join_from(schema.events, schema.episodes, schema.episodes.c.seq == seq, isouter=True)
+        return self._pages(joined.where(*conditions), seq, since)
+
+    def _pages(self, wanted: Select[Any], seq: ColumnElement[int], since: int) -> Iterator[LoggedEvent]:
+        wanted = wanted.order_by(seq).limit(_PAGE)
         while True:
-            with self._database.read() as connection:
-                page = connection.execute(wanted.where(table.seq > since)).all()
+            with self.database.read() as connection:
+                page = connection.execute(wanted.where(seq > since)).all()
             yield from map(_event, page)
             if len(page) < _PAGE:
                 return
             since = page[-1].seq
-
-
-def _prepare(database: Database) -> None:
-    with database.read() as connection:
-        version = schema.version_of(connection)
-    if database.read_only:
-        if version == 0:
-            raise EpisodeLogError(f"{database.name}: there is no episode log here")
-        return
-    if version < len(schema.MIGRATIONS):
-        with database.write() as connection:
-            schema.migrate(connection)
-    else:
-        schema.require_known(version, len(schema.MIGRATIONS))
 
 
 def _conditions(query: Query) -> list[ColumnElement[bool]]:
@@ -274,7 +288,8 @@ def _conditions(query: Query) -> list[ColumnElement[bool]]:
 def _event(row: Any) -> LoggedEvent:
     return LoggedEvent(
         seq=row.seq, event_id=row.event_id, kind=row.kind, episode_id=row.episode_id,
-        document=records.decode(row.body, row.sha256, row.event_id), recorded_at=row.recorded_at,
+        document=records.decode(row.body, row.sha256, row.event_id), sha256=row.sha256, recorded_at=row.recorded_at,
+        run=row.run or "", split=row.split or "",
     )  # fmt: skip
 
 

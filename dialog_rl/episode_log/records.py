@@ -59,6 +59,8 @@ class NewEvent:
     """Event ids of which one must be in the log already."""
     never_after: str = ""
     """The event id that closes the door to this one."""
+    recorded_at: float | None = None
+    """Of an event that was recorded before, elsewhere; None is when it is appended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +72,13 @@ class LoggedEvent:
     episode_id: str
     document: Any
     """The event's body as plain JSON values."""
+    sha256: str
+    """Of the body as it is stored: equal means equal in every bit."""
     recorded_at: float
     """Seconds since the epoch by the writer's clock: for people, never for order."""
+    run: str = ""
+    split: str = ""
+    """Like the run, only of an episode."""
 
 
 def encode(document: Any) -> str:

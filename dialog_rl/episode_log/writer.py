@@ -150,12 +150,12 @@ def _known(connection: Connection, events: Iterable[NewEvent]) -> _Known:
 
 
 def _insert(connection: Connection, fresh: Sequence[tuple[int, NewEvent]]) -> None:
-    recorded_at = time.time()
+    clock = time.time()
     connection.execute(
         insert(schema.events),
         [
             {"seq": seq, "event_id": e.event_id, "kind": str(e.kind), "episode_id": e.episode_id, "body": e.body,
-             "sha256": digest(e.body), "recorded_at": recorded_at}
+             "sha256": digest(e.body), "recorded_at": clock if e.recorded_at is None else e.recorded_at}
             for seq, e in fresh
         ],
     )  # fmt: skip

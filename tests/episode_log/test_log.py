@@ -6,7 +6,7 @@ import json
 import multiprocessing
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,12 +18,6 @@ from dialog_rl.episode_log.log import EpisodeLog, Query
 from dialog_rl.errors import EpisodeLogError
 
 from . import made
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[EpisodeLog]:
-    with EpisodeLog.open(tmp_path / "log.sqlite") as opened:
-        yield opened
 
 
 def exact(value: object, spell: Callable[[str], str] = str) -> str:
