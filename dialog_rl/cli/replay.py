@@ -1,0 +1,164 @@
+"""`dialog-rl replay`: a logged episode once more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dialog_rl.cli import opening
+from dialog_rl.cli.episodes import judged, line, open_log, spoken
+from dialog_rl.cli.options import as_json, environment_options, open_environment
+from dialog_rl.cli.output import emit, emit_json, note
+from dialog_rl.config import Settings
+from dialog_rl.episode import Episode, Turn
+from dialog_rl.errors import CheckpointError, DialogRLError
+from dialog_rl.text import one_line
+
+if TYPE_CHECKING:
+    from dialog_rl.staging import Stage
+
+
+class ReplayDiffers(DialogRLError):
+    """The same episode did not come out the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    logged: Episode
+    again: Episode
+    spoken_by: str
+    """The version that spoke this time; empty if the logged actions were played again."""
+
+    @property
+    def identical(self) -> bool:
+        return self.again == self.logged
+
+    @property
+    def first_difference(self) -> int | None:
+        """The first turn that is not the same, from 0; None if none is."""
+        pairs = zip(self.logged.turns, self.again.turns, strict=False)
+        for number, (one, other) in enumerate(pairs):
+            if _as_heard(one) != _as_heard(other):
+                return number
+        shorter = min(len(self.logged.turns), len(self.again.turns))
+        return shorter if len(self.logged.turns) != len(self.again.turns) else None
+
+
+@click.command()
+@click.argument("episode_id")
+@click.argument("where", required=False)
+@click.option("--version", metavar="VERSION", help="Let another version speak; 'expert' for the scripted one.")
+@environment_options
+@as_json
+def replay(
+    episode_id: str,
+    where: str | None,
+    version: str | None,
+    as_json: bool,
+    config_file: Path | None,
+    plugin: tuple[Path, ...],
+    no_plugin: tuple[str, ...],
+) -> None:
+    """Run the episode EPISODE_ID of WHERE again: a run, a log file or a database URL.
+
+    With the version that spoke it, every token must come out again, bit for bit. Where that version is no longer there,
+    its logged actions are played to the customer and the back office, whose every word must come out again. With
+    --version another one speaks to the same customer, and the first turn that differs is shown.
+    """
+    with open_log(where) as log:
+        logged = log.get(episode_id)
+    with open_environment(config_file, plugin, no_plugin) as (resolved, plugins):
+        stage = opening.open_stages(plugins, (logged.pack,), logged.simulator)[0]
+        done = run_again(stage, logged, version, resolved.settings)
+    if as_json:
+        emit_json("replay", _document(done))
+    else:
+        _tell(done)
+    if version is None and not done.identical:
+        raise ReplayDiffers(f"episode {episode_id} did not come out the same: turn {done.first_difference} differs")
+
+
+def run_again(stage: Stage, logged: Episode, version: str | None, settings: Settings) -> Replay:
+    if version is not None:
+        return Replay(logged=logged, again=_spoken(stage, logged, version, settings), spoken_by=version)
+    if len(logged.policy_versions) == 1:
+        original = logged.policy_versions[0]
+        try:
+            return Replay(logged=logged, again=_spoken(stage, logged, original, settings), spoken_by=original)
+        except CheckpointError as e:
+            note(f"{e}; playing its logged actions instead")
+    return Replay(logged=logged, again=played(stage, logged), spoken_by="")
+
+
+def played(stage: Stage, logged: Episode) -> Episode:
+    """The logged actions once more, to a customer and a back office made anew."""
+    conversation = stage.again(logged)
+    for step in logged.steps:
+        if conversation.stopped is not None:
+            break
+        conversation.act(
+            step.message,
+            observation_ids=step.observation_ids,
+            action_ids=step.action_ids,
+            logprobs=step.logprobs,
+            policy_version=step.policy_version,
+        )
+    conversation.stop(logged.stop)
+    return conversation.episode()
+
+
+def _spoken(stage: Stage, logged: Episode, version: str, settings: Settings) -> Episode:
+    from dialog_rl.cli.evaluate import open_contestants
+
+    changed = settings.model_copy(
+        update={"evaluate": settings.evaluate.model_copy(update={"temperature": logged.temperature})}
+    )
+    (speaker,) = open_contestants(changed, (version,), lambda: False)
+    return next(iter(speaker.play(stage)([stage.again(logged)])))
+
+
+def _as_heard(turn: Turn) -> tuple[Any, ...]:
+    """What was said, called and answered; not with which ids or by whom."""
+    return turn.user.text, [(s.message.text, s.result.text if s.result else None) for s in turn.steps]
+
+
+def _tell(done: Replay) -> None:
+    by = f"spoken by {done.spoken_by}" if done.spoken_by else "with the logged actions"
+    if done.identical:
+        emit(f"{done.logged.episode_id}: the same again, bit for bit, {by}")
+        return
+    number = done.first_difference
+    if number is None:
+        emit(f"{done.logged.episode_id}: the same words again, {by}; ids or log-probabilities differ")
+        return
+    emit(f"{done.logged.episode_id}: {number} turns are the same, turn {number} differs, {by}")
+    for title, episode in (("as logged", done.logged), ("this time", done.again)):
+        emit(f"\n{title}:")
+        for who, text in _from_turn(episode, number):
+            click.echo(line(who, text))
+        for remark in judged(episode)[:2]:
+            emit(f"          {one_line(remark)}")
+
+
+def _from_turn(episode: Episode, number: int) -> Iterator[tuple[str, str]]:
+    """The transcript from a turn on."""
+    said = spoken(episode)
+    starts = [i for i, (who, _) in enumerate(said) if who == "customer"]
+    yield from said[starts[number] :] if number < len(starts) else [("customer", "(it had ended)")]
+
+
+def _document(done: Replay) -> dict[str, Any]:
+    from dialog_rl.episode import to_json
+
+    return {
+        "episode_id": done.logged.episode_id,
+        "spoken_by": done.spoken_by or "logged actions",
+        "identical": done.identical,
+        "first_difference": done.first_difference,
+        "logged": to_json(done.logged),
+        "again": to_json(done.again),
+    }

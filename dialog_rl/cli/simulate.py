@@ -1,0 +1,132 @@
+"""`dialog-rl simulate`: simulated customers talk to the agent, and every episode is logged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dialog_rl.cli import opening
+from dialog_rl.cli.evaluate import open_contestants
+from dialog_rl.cli.options import as_json, environment_options, interruptible, open_environment
+from dialog_rl.cli.output import Progress, emit, emit_json
+from dialog_rl.episode import Episode
+from dialog_rl.scenario import SPLITS
+from dialog_rl.seeds import derive
+
+if TYPE_CHECKING:
+    from dialog_rl.conversation import Conversation
+    from dialog_rl.staging import Stage
+
+WRITE_EVERY = 64
+"""Episodes a transaction: what a crash can lose."""
+
+
+@click.command()
+@click.option("--pack", "packs", multiple=True, metavar="NAME|DIR", help="Pack; several, or 'all'. Default: retail.")
+@click.option("--version", "agent__version", metavar="VERSION", help="Who answers; 'expert' for the scripted one.")
+@click.option("--count", type=click.IntRange(min=1), default=100, show_default=True, help="Conversations in all.")
+@click.option("--split", type=click.Choice(SPLITS), default="train", show_default=True)
+@click.option("--simulator", default="agenda", show_default=True, help="Who plays the customers.")
+@click.option("--temperature", "evaluate__temperature", type=click.FloatRange(min=0), help="Of the sampling.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--run", "name", metavar="NAME", help="Name of the run. Default: simulate-1, simulate-2, …")
+@environment_options
+@as_json
+def simulate(
+    packs: tuple[str, ...],
+    count: int,
+    split: str,
+    simulator: str,
+    seed: int,
+    name: str | None,
+    as_json: bool,
+    config_file: Path | None,
+    plugin: tuple[Path, ...],
+    no_plugin: tuple[str, ...],
+    **flags: Any,
+) -> None:
+    """Let simulated customers talk to the agent, and log every episode.
+
+    The log is in the run's folder: 'dialog-rl episodes list' shows it.
+    """
+    with open_environment(config_file, plugin, no_plugin, **flags) as (resolved, plugins):
+        settings = resolved.settings
+        stages = opening.open_stages(plugins, opening.all_packs(plugins, packs or ("retail",)), simulator)
+        with interruptible("Stopping; what has ended is kept.") as cancelled:
+            (speaker,) = open_contestants(settings, (settings.agent.version,), cancelled)
+            folder = opening.new_run(settings, name, "simulate")
+            reached = 0
+            with Progress("simulating", count) as progress, _Logged(folder) as log:
+                for number, stage in enumerate(stages):
+                    mine = range(number, count, len(stages))
+                    for episode in speaker.play(stage)(_conversations(stage, mine, seed, split, folder.name)):
+                        if cancelled():
+                            break
+                        log.add(episode)
+                        reached += _reached(episode)
+                        progress.at(log.count, f"success {100 * reached / log.count:.0f} %")
+    _tell(folder, log.count, reached, speaker.version, as_json=as_json)
+
+
+def _conversations(stage: Stage, numbers: Sequence[int], seed: int, split: str, run: str) -> Iterator[Conversation]:
+    from dialog_rl.goals import make_scenario
+
+    for number in numbers:
+        own = derive(seed, "simulate", number)
+        scenario = make_scenario(stage.pack, own, split=split)
+        yield stage.conversation(scenario, own, episode_id=f"{run}-{number:06d}")
+
+
+class _Logged:
+    """Appends episodes to a run's log, a few at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        from dialog_rl.episode_log.log import EpisodeLog
+
+        self._log = EpisodeLog.open(folder / opening.LOG)
+        self._run = folder.name
+        self._waiting: list[Episode] = []
+        self.count = 0
+
+    def __enter__(self) -> _Logged:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._write()
+        self._log.close()
+
+    def add(self, episode: Episode) -> None:
+        self._waiting.append(episode)
+        self.count += 1
+        if len(self._waiting) >= WRITE_EVERY:
+            self._write()
+
+    def _write(self) -> None:
+        self._log.append_many(self._waiting, run=self._run)
+        self._waiting.clear()
+
+
+def _reached(episode: Episode) -> bool:
+    from dialog_rl import metrics
+
+    return metrics.success(episode).reached
+
+
+def _tell(folder: Path, count: int, reached: int, version: str, *, as_json: bool) -> None:
+    if as_json:
+        emit_json(
+            "simulation",
+            {
+                "run": folder.name,
+                "log": str(folder / opening.LOG),
+                "version": version,
+                "episodes": count,
+                "reached": reached,
+            },
+        )
+        return
+    emit(f"{count} episodes in {folder / opening.LOG}; {reached} customers got what they came for")
+    emit(f"Look at them: dialog-rl episodes list {folder.name}")
