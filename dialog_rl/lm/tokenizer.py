@@ -168,11 +168,11 @@ class Tokenizer:
         return frozenset(self._special_ids.values())
 
     def piece(self, token: int) -> str:
-        """The piece as it is spelled; empty for special ids."""
-        return self._pieces[token]
+        """The piece as it is spelled; empty for special ids, U+FFFD for ids that only pad a model's vocabulary."""
+        return self._pieces[token] if token < len(self._pieces) else "\ufffd"
 
     def byte_of(self, token: int) -> bytes | None:
-        return self._bytes[token]
+        return self._bytes[token] if token < len(self._bytes) else None
 
     def encode(self, text: str) -> list[int]:
         """The ids of a whole message. Never a special id."""

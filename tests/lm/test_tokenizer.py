@@ -58,6 +58,10 @@ def test_half_an_emoji_is_withheld_until_it_is_whole(tok: t.Tokenizer) -> None:
     assert decoder.finish() == "\ufffd"
 
 
+def test_an_id_that_only_pads_the_vocabulary_is_no_word_and_no_crash(tok: t.Tokenizer) -> None:
+    assert tok.decode([*tok.encode("yes"), len(tok), len(tok) + 40]) == "yes\ufffd\ufffd"
+
+
 def test_lone_surrogates_become_the_replacement_character(tok: t.Tokenizer) -> None:
     assert tok.decode(tok.encode("a\ud800b")) == "a\ufffdb"
 
