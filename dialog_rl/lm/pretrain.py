@@ -18,9 +18,9 @@ from torch import Tensor
 
 from dialog_rl import seeds
 from dialog_rl.errors import ConfigError
-from dialog_rl.lm import attention
 from dialog_rl.lm.demonstrations import Demonstration, Row, drill, row_of, texts_of
 from dialog_rl.lm.held_out import HeldOut, measure, padded, returns_of
+from dialog_rl.lm.induction import seed_induction
 from dialog_rl.lm.policy import EMBEDDED_SHAPE, ModelShape, Policy
 from dialog_rl.lm.renderer import EmbeddedRenderer
 from dialog_rl.lm.tokenizer import Tokenizer, train_tokenizer
@@ -30,7 +30,7 @@ from dialog_rl.lm.tokenizer import Tokenizer, train_tokenizer
 class PretrainConfig:
     tokens: int = 16_000_000
     """Ids to learn from, padding not counted. The schedule is laid out over these."""
-    batch_tokens: int = 8192
+    batch_tokens: int = 4096
     """Ids in one step, padding counted."""
     vocabulary: int = 3072
     tokenizer_sample: int = 4000
@@ -44,6 +44,8 @@ class PretrainConfig:
     value_weight: float = 0.1
     drill_tokens: int = 500_000
     """Ids of copying drill, mixed into the first tenth of the training."""
+    induction: bool = True
+    """Start with attention that copies (see the module induction) instead of from noise alone."""
     gradient_norm: float = 1.0
     window: int = 2048
     """Rows sorted by length together, so that a batch holds rows of like length."""
@@ -102,16 +104,17 @@ def pretrain(
     tokenizer = tokenizer or train_tokenizer(texts_of(first), vocabulary=config.vocabulary, seed=seed)
     renderer = EmbeddedRenderer(tokenizer)
     policy = Policy.fresh(replace(shape, vocab_size=-(-len(tokenizer) // 64) * 64), seed=seed, autocast=True)
+    if config.induction:
+        seed_induction(policy.model, seed=seeds.derive(seed, "induction"))
     probe = [row_of(d, renderer, find_copies=True) for d in held_out]
     run = _Run(policy, config)
-    with attention.batched_products(policy.model):
-        for batch in _batches(itertools.chain(first, stream), renderer, policy.max_positions, config, seed):
-            run.step(batch)
-            probing = bool(probe and probe_every) and run.steps % probe_every == 0
-            if report and (probing or run.steps % report_every == 0):
-                report(run.progress(measure(policy, probe) if probing else None))
-            if run.tokens >= config.tokens:
-                break
+    for batch in _batches(itertools.chain(first, stream), renderer, policy.max_positions, config, seed):
+        run.step(batch)
+        probing = bool(probe and probe_every) and run.steps % probe_every == 0
+        if report and (probing or run.steps % report_every == 0):
+            report(run.progress(measure(policy, probe) if probing else None))
+        if run.tokens >= config.tokens:
+            break
     return Pretrained(
         policy=policy,
         renderer=renderer,
