@@ -153,6 +153,15 @@ def sweep(parent: Path) -> int:
 
 
 @contextmanager
+def failing_as(error: type[Exception], what: str) -> Iterator[None]:
+    """Turn a refusal of the operating system into one of our errors: `what` and the system's reason."""
+    try:
+        yield
+    except OSError as e:
+        raise error(f"{what}: {e.strerror or e}") from e
+
+
+@contextmanager
 def locked(path: Path, *, shared: bool = False, timeout: float | None = None) -> Iterator[None]:
     """Hold an flock on a file, made if need be. The kernel drops it when the holder dies, so there are no stale locks.
 

@@ -49,15 +49,12 @@ def require_sound(connection: Connection, *, thorough: bool = False) -> None:
 
 def backup(database: Database, target: Path) -> None:
     """A copy of an SQLite log as it is at one moment, whole or not at all. `target` must not exist."""
-    try:
-        with durable.filling(target.parent) as folder:
-            copy = folder / "log.sqlite"
-            with database.read() as source:
-                _copy(source, copy)
-            fp("log.backup.copied")
-            durable.publish(copy, target)
-    except OSError as e:
-        raise EpisodeLogError(f"{target}: the backup cannot be written: {e.strerror or e}") from None
+    with durable.failing_as(EpisodeLogError, f"{target}: cannot be written"), durable.filling(target.parent) as folder:
+        copy = folder / "log.sqlite"
+        with database.read() as source:
+            _copy(source, copy)
+        fp("log.backup.copied")
+        durable.publish(copy, target)
 
 
 def _copy(source: Connection, path: Path) -> None:

@@ -94,13 +94,10 @@ def lines(log: EpisodeLog, query: Query = ALL, *, since: int = 0) -> Iterator[st
 
 def export_file(log: EpisodeLog, target: Path, query: Query = ALL) -> int:
     """Write the log to a file that must not exist yet, whole or not at all; how many lines it has."""
-    try:
-        with durable.filling(target.parent) as folder:
-            with (folder / "export.jsonl").open("w", encoding="ascii") as file:
-                written = sum(1 for line in lines(log, query) if file.write(line + "\n"))
-            durable.publish(folder / "export.jsonl", target)
-    except OSError as e:
-        raise EpisodeLogError(f"{target}: cannot be written: {e.strerror or e}") from None
+    with durable.failing_as(EpisodeLogError, f"{target}: cannot be written"), durable.filling(target.parent) as folder:
+        with (folder / "export.jsonl").open("w", encoding="ascii") as file:
+            written = sum(1 for line in lines(log, query) if file.write(line + "\n"))
+        durable.publish(folder / "export.jsonl", target)
     return written
 
 
@@ -109,11 +106,8 @@ def import_file(log: EpisodeLog, source: Path) -> Imported:
 
     Raises EpisodeLogError that names the first line which is wrong, and how; what stood before it may be imported.
     """
-    try:
-        with source.open("rb") as file:
-            return import_lines(log, file, name=str(source))
-    except OSError as e:
-        raise EpisodeLogError(f"{source}: cannot be read: {e.strerror or e}") from None
+    with durable.failing_as(EpisodeLogError, f"{source}: cannot be read"), source.open("rb") as file:
+        return import_lines(log, file, name=str(source))
 
 
 def import_lines(log: EpisodeLog, source: Iterable[bytes], *, name: str) -> Imported:

@@ -51,8 +51,9 @@ def save(
     version = versions.publish_as(
         folder, fill, origin, name=lambda version_id: f"{step:08d}-{version_id}", expected_bytes=expected
     )
-    fp("checkpoints.saved")
-    _prune(folder, step=step, made=version.path, keep=keep)
+    with durable.failing_as(CheckpointError, f"{folder}: saved step {step}, but cannot remove earlier checkpoints"):
+        fp("checkpoints.saved")
+        _prune(folder, step=step, made=version.path, keep=keep)
     return Checkpoint(step=step, version=version)
 
 

@@ -40,10 +40,8 @@ class Promotion:
 def read(root: Path) -> tuple[Promotion, ...]:
     """All promotions of a store, oldest first. Raises CheckpointError that names a line which is not as written."""
     path = root / JOURNAL
-    try:
+    with durable.failing_as(CheckpointError, f"{path}: cannot be read"):
         lines = durable.lines(path)
-    except OSError as e:
-        raise CheckpointError(f"{path}: cannot be read: {e.strerror or e}") from e
     return tuple(_parse(line, number, path) for number, line in enumerate(lines, 1))
 
 
@@ -58,15 +56,12 @@ def record(
 ) -> Promotion:
     """Append one promotion; it holds once this returns. Says nothing about whether the version exists."""
     path = root / JOURNAL
-    try:
-        with durable.locked(root / LOCK):
-            promotion = Promotion(
-                number=len(read(root)) + 1, alias=alias, version=version, reason=reason,
-                evidence=evidence or {}, by=by, at=time.time(),
-            )  # fmt: skip
-            durable.append_line(path, _line(promotion))
-    except OSError as e:
-        raise CheckpointError(f"{path}: cannot be written: {e.strerror or e}") from e
+    with durable.failing_as(CheckpointError, f"{path}: cannot be written"), durable.locked(root / LOCK):
+        promotion = Promotion(
+            number=len(read(root)) + 1, alias=alias, version=version, reason=reason,
+            evidence=evidence or {}, by=by, at=time.time(),
+        )  # fmt: skip
+        durable.append_line(path, _line(promotion))
     return promotion
 
 

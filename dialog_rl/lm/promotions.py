@@ -35,7 +35,8 @@ def promote(
     """Let an alias mean a version of this store, after verifying it. Raises CheckpointError; then nothing changed."""
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,63}", alias):
         raise CheckpointError(f"{alias!r} is not an alias: lower-case letters, digits and '-'")
-    with durable.locked(root / versions.LOCK):  # so that it is not cleared away in between
+    # locked, so that it is not cleared away in between
+    with durable.failing_as(CheckpointError, f"{root}: cannot promote"), durable.locked(root / versions.LOCK):
         found = versions.verify(root / version_id)
         if found.id != version_id:
             raise CheckpointError(f"{found.path}: holds version {found.id}")
@@ -77,7 +78,7 @@ def clear(root: Path, *, keep: Collection[str] = (), keep_last: int = 3) -> tupl
     that is among the `keep_last` an alias meant last: those are what a rollback goes to.
     """
     removed: list[str] = []
-    with durable.locked(root / versions.LOCK):
+    with durable.failing_as(CheckpointError, f"{root}: cannot clear away"), durable.locked(root / versions.LOCK):
         durable.sweep(root)
         needed = {*keep, *journal.standing(root).values(), *_meant_last(root, keep_last)}
         present = [manifest.id for manifest in versions.list_versions(root)]

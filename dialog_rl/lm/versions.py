@@ -104,19 +104,16 @@ def publish(root: Path, fill: Fill, origin: Origin = UNTOLD, *, expected_bytes: 
 
 def publish_as(root: Path, fill: Fill, origin: Origin, *, name: Callable[[str], str], expected_bytes: int) -> Version:
     """`publish` for directories whose name is made from the id by `name`."""
-    try:
-        with durable.locked(root / LOCK):
-            durable.sweep(root)
-            _require_room(root, expected_bytes)
-            with durable.filling(root) as aside:
-                fill(aside)
-                fp("versions.filled")
-                manifest = seal(aside, origin)
-                target = root / name(manifest.id)
-                if not _is_valid(target):
-                    durable.publish(aside, target)
-    except OSError as e:
-        raise CheckpointError(f"{root}: cannot write a version: {e.strerror or e}") from e
+    with durable.failing_as(CheckpointError, f"{root}: cannot write a version"), durable.locked(root / LOCK):
+        durable.sweep(root)
+        _require_room(root, expected_bytes)
+        with durable.filling(root) as aside:
+            fill(aside)
+            fp("versions.filled")
+            manifest = seal(aside, origin)
+            target = root / name(manifest.id)
+            if not _is_valid(target):
+                durable.publish(aside, target)
     return verify(target)
 
 
@@ -138,10 +135,8 @@ def seal(folder: Path, origin: Origin = UNTOLD) -> Manifest:
 def verify(folder: Path) -> Version:
     """Read every byte of a version and compare. Raises CheckpointError that names the file and what is wrong."""
     manifest = read_manifest(folder)
-    try:
+    with durable.failing_as(CheckpointError, f"{folder}: cannot be read"):
         found = _file_facts(folder)
-    except OSError as e:
-        raise CheckpointError(f"{folder}: cannot be read: {e.strerror or e}") from e
     found.pop(MANIFEST, None)
     for path in sorted(manifest.files.keys() | found.keys()):
         fault = _difference(manifest.files.get(path), found.get(path))
