@@ -1,0 +1,1 @@
+"""Where acting and learning meet: demonstrations, training on simulated customers, and the state of a run."""

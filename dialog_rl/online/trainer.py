@@ -1,0 +1,263 @@
+"""Training on simulated customers: speak, log, score, learn, checkpoint; again.
+
+Everything follows from the seed: which customers call, what is sampled, how episodes are batched. A run stopped at any
+moment goes on from its last checkpoint as if it had not been stopped, to the last bit.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dialog_rl import metrics
+from dialog_rl.conversation import Conversation
+from dialog_rl.episode import Episode
+from dialog_rl.episode_log.log import EpisodeLog
+from dialog_rl.errors import ConfigError
+from dialog_rl.goals import make_scenario
+from dialog_rl.lm import checkpoints, versions
+from dialog_rl.lm.model import SpeakingModel
+from dialog_rl.lm.rollouts import rollouts
+from dialog_rl.online.run_state import load_state, save_state
+from dialog_rl.rl.algorithms.ppo import PPO, PPOConfig
+from dialog_rl.rl.batch import EpisodeBatch
+from dialog_rl.rl.learner import Learner
+from dialog_rl.rl.learner_config import LearnerConfig
+from dialog_rl.rl.update_stats import UpdateStats
+from dialog_rl.scoring import Reward, ScoredEpisode, score_episodes
+from dialog_rl.seeds import derive
+from dialog_rl.staging import Stage
+
+LOG = "episodes.db"
+METRICS = "metrics.jsonl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    dialogues: int = 4000
+    """Conversations in all."""
+    batch: int = 128
+    """Conversations an update."""
+    slots: int = 64
+    """Conversations spoken at once."""
+    temperature: float = 1.0
+    """Of the sampling; anything else than 1 is learnt at that temperature."""
+    seed: int = 0
+    checkpoint_every: int = 4
+    """Updates."""
+    imitation: bool = True
+    """Successful conversations are imitated beside the policy gradient, with `learner.imitation_coef`."""
+    learner: LearnerConfig = field(default_factory=LearnerConfig)
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+
+    def __post_init__(self) -> None:
+        if self.dialogues < 1 or self.batch < 2 or self.slots < 1:
+            raise ConfigError(
+                f"train: dialogues {self.dialogues}, batch {self.batch}, slots {self.slots}: "
+                "at least 1 dialogue, 2 a batch and 1 slot are needed"
+            )
+
+    @property
+    def updates(self) -> int:
+        return -(-self.dialogues // self.batch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What one update did. Times are seconds of this process, wall clock."""
+
+    update: int
+    dialogues: int
+    success: float
+    """Share of this update's conversations, sampled as they were trained on."""
+    violations: float
+    """Conversations in which a policy rule was broken, as a share."""
+    reward: float
+    components: Mapping[str, float]
+    """Each reward's mean over the episodes to which it applied."""
+    turns: float
+    stats: UpdateStats
+    speaking_seconds: float
+    learning_seconds: float
+
+
+class Trainer:
+    """One run in one folder: its log, its checkpoints, its metrics."""
+
+    def __init__(
+        self,
+        folder: Path,
+        stages: Sequence[Stage],
+        model: SpeakingModel,
+        reference: SpeakingModel,
+        rewards: Sequence[Reward],
+        config: TrainConfig,
+    ) -> None:
+        """model is trained in place; reference is what the KL penalty holds it to, and is never changed."""
+        if not stages:
+            raise ConfigError("train: no packs")
+        self.folder, self.config = folder, config
+        self._stages, self._model, self._rewards = stages, model, rewards
+        self._parent = model.version
+        for parameter in reference.policy.parameters():
+            parameter.requires_grad_(False)
+        self.learner = Learner(model.policy, reference.policy, PPO(config.ppo), config.learner)
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def done(self) -> int:
+        """Updates made."""
+        return self.learner.updates
+
+    def resume(self) -> tuple[checkpoints.Rejected, ...]:
+        """Take up the latest valid checkpoint, if there is one. Returns those that were passed over, with the reason."""
+        found, rejected = checkpoints.latest_valid(self.folder / "checkpoints")
+        if found is not None:
+            self._model.load_weights(found.path)
+            self.learner.load_state_dict(load_state(found.path))
+            self._cut_metrics(found.step)
+        return rejected
+
+    def run(self, *, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
+        """Update after update until the configured dialogues are spoken. What is cancelled in mid-update is dropped."""
+        with EpisodeLog.open(self.folder / LOG) as log:
+            while self.done < self.config.updates:
+                progress = self._update(log, cancelled)
+                if progress is None:
+                    return
+                self._record(progress)
+                last = self.done == self.config.updates
+                if last or self.done % self.config.checkpoint_every == 0:
+                    self.checkpoint()
+                yield progress
+
+    def checkpoint(self) -> checkpoints.Checkpoint:
+        """Make the state after the last update durable."""
+
+        def fill(folder: Path) -> None:
+            self._model.save(folder)
+            save_state(self.learner.state_dict(), folder)
+
+        return checkpoints.save(self.folder / "checkpoints", self.done, fill, self._origin(), keep=2)
+
+    def publish(self, root: Path) -> versions.Version:
+        """The weights as they are, as an immutable version."""
+        return versions.publish(root, self._model.save, self._origin())
+
+    def _origin(self) -> versions.Origin:
+        trained_on = {
+            "packs": [stage.pack.name for stage in self._stages],
+            "dialogues": self.done * self.config.batch,
+            "updates": self.done,
+            "seed": self.config.seed,
+        }
+        return versions.Origin(
+            parent=self._parent, fingerprint=self._model.renderer.fingerprint, trained_on=trained_on, created_by="train"
+        )
+
+    # One update
+
+    def _update(self, log: EpisodeLog, cancelled: Callable[[], bool]) -> Progress | None:
+        started = time.perf_counter()
+        episodes = self._speak(cancelled)
+        if len(episodes) < self.config.batch:
+            return None
+        log.append_many(episodes, run=self.folder.name)
+        scored = score_episodes(self._rewards, episodes)
+        spoken = time.perf_counter()
+        batch = EpisodeBatch.from_scored(
+            scored, self._model.renderer.pad_id, imitate=_succeeded if self.config.imitation else None
+        )
+        stats = self.learner.update(batch)
+        return self._progress(scored, stats, spoken - started, time.perf_counter() - spoken)
+
+    def _speak(self, cancelled: Callable[[], bool]) -> list[Episode]:
+        """This update's conversations, in the order of their numbers, whichever ended first."""
+        first = self.done * self.config.batch
+        episodes = rollouts(
+            self._model.policy,
+            self._model.renderer,
+            self._conversations(first),
+            slots=self.config.slots,
+            max_length=self._model.policy.max_positions,
+            temperature=self.config.temperature,
+            version=f"{self._parent}+{self.done}",
+            cancelled=cancelled,
+        )
+        return sorted(episodes, key=lambda e: e.episode_id)
+
+    def _conversations(self, first: int) -> Iterator[Conversation]:
+        for number in range(first, first + self.config.batch):
+            stage = self._stages[number % len(self._stages)]
+            seed = derive(self.config.seed, "train", number)
+            scenario = make_scenario(stage.pack, seed, split="train", phrasing="train")
+            yield stage.conversation(
+                scenario,
+                seed,
+                episode_id=f"{self.folder.name}-{number:07d}",
+                tokenizer=self._model.renderer.fingerprint,
+                temperature=self.config.temperature,
+            )
+
+    def _progress(
+        self, scored: Sequence[ScoredEpisode], stats: UpdateStats, speaking: float, learning: float
+    ) -> Progress:
+        episodes = [one.episode for one in scored]
+        return Progress(
+            update=self.done,
+            dialogues=self.done * self.config.batch,
+            success=_mean([metrics.success(e).reached for e in episodes]),
+            violations=_mean([bool(metrics.violations(e)) for e in episodes]),
+            reward=_mean([one.reward for one in scored]),
+            components={
+                reward.name: _mean([s.value for one in scored if (s := one.components[reward.name]).value is not None])
+                for reward in self._rewards
+            },
+            turns=_mean([len(e.turns) for e in episodes]),
+            stats=stats,
+            speaking_seconds=speaking,
+            learning_seconds=learning,
+        )
+
+    # The record
+
+    def _record(self, progress: Progress) -> None:
+        with (self.folder / METRICS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(progress)) + "\n")
+
+    def _cut_metrics(self, updates: int) -> None:
+        """Drop the records of updates after the checkpoint: they are about to be made again."""
+        path = self.folder / METRICS
+        if path.is_file():
+            kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _update_of(line) <= updates]
+            path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """A run's record, one mapping an update."""
+    path = folder / METRICS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [json.loads(line) for line in lines if _update_of(line) < _NEVER]
+
+
+_NEVER = 1 << 62
+
+
+def _update_of(line: str) -> int:
+    """The update that a record is about; a line that a crash cut off belongs to none."""
+    try:
+        return int(json.loads(line)["update"])
+    except (ValueError, KeyError):
+        return _NEVER
+
+
+def _succeeded(one: ScoredEpisode) -> bool:
+    return metrics.success(one.episode).reached and not metrics.violations(one.episode)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
