@@ -89,6 +89,11 @@ class Conversation:
     def stopped(self) -> StopReason | None:
         return self._stop
 
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """The turns answered so far."""
+        return tuple(self._turns)
+
     def unobserved(self) -> tuple[Message, ...]:
         """The messages the policy has not seen yet, oldest first; at the start these include the system message."""
         return tuple(self._unobserved)
