@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from dialog_rl.episode import Episode
-from dialog_rl.errors import PluginError, RewardError
+from dialog_rl.errors import ConfigError, PluginError, RewardError
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,16 @@ class OnFailure(StrEnum):
     """The component is missing for the whole batch, so that no two episodes are compared on different terms."""
 
 
+class Part(StrEnum):
+    """What a component is in the total."""
+
+    SUMMAND = "summand"
+    CONSTRAINT = "constraint"
+    """Kept below a target rate by a price that rises while the target is missed: a Lagrange multiplier."""
+    VETO = "veto"
+    """An episode with a negative score earns nothing else."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RewardSpec:
     """One configured instance of a registered reward."""
@@ -76,6 +86,19 @@ class RewardSpec:
     weight: float = 1.0
     options: Mapping[str, Any] = field(default_factory=dict)
     on_failure: OnFailure = OnFailure.STOP
+    part: Part = Part.SUMMAND
+    target: float = 0.0
+    """Of a constraint: the largest share of episodes that may have a negative score."""
+    scaled: bool = False
+    """Divided by its running standard deviation, so that weights compare components of different units."""
+    adaptive: bool = False
+    """Its weight follows its learning progress, against the other adaptive components."""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.weight):
+            raise ConfigError(f"reward {self.label!r}: the weight must be finite, not {self.weight}")
+        if not 0 <= self.target < 1:
+            raise ConfigError(f"reward {self.label!r}: the target is a share in [0, 1), not {self.target}")
 
     @property
     def label(self) -> str:
@@ -91,6 +114,15 @@ class Reward:
     weight: float = 1.0
     bounds: tuple[float, float] = (-100.0, 100.0)
     on_failure: OnFailure = OnFailure.STOP
+    part: Part = Part.SUMMAND
+    target: float = 0.0
+    scaled: bool = False
+    adaptive: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """It needs no memory of earlier batches: its value times its weight is added."""
+        return self.part is Part.SUMMAND and not self.scaled and not self.adaptive
 
 
 Combine = Callable[[Mapping[str, Score], Mapping[str, float], Episode], float | None]
@@ -103,15 +135,19 @@ def score_episodes(
 
     An episode on which every component abstains or failed has no reward, which is not the same as a reward of 0:
     it is left out, so the result may be shorter than `episodes`. `combine` may replace the weighted sum.
-    Raises RewardError if a component fails that is set to stop.
+    Raises RewardError if a component fails that is set to stop. For constraints, vetoes, scaled and adaptive ones,
+    which remember earlier batches, use `combination.Combination`.
     """
+    odd = next((reward.name for reward in rewards if not reward.plain), None)
+    if odd is not None:
+        raise ValueError(f"reward {odd!r} is no plain summand; score it with a Combination")
     components = score_components(rewards, episodes)
     weights = {reward.name: reward.weight for reward in rewards}
     scored: list[ScoredEpisode] = []
     for i, episode in enumerate(episodes):
         scores = {name: of_name[i] for name, of_name in components.items()}
         if any(score.applies for score in scores.values()):
-            scored.append(_summed(scores, weights, episode, combine))
+            scored.append(weighted_sum(scores, weights, episode, combine))
     if len(scored) < len(episodes):
         logger.info("%d of %d episodes have no reward and are left out", len(episodes) - len(scored), len(episodes))
     return scored
@@ -179,9 +215,10 @@ def _number(value: object, bounds: tuple[float, float], where: str) -> float | N
     return number
 
 
-def _summed(
-    scores: Mapping[str, Score], weights: Mapping[str, float], episode: Episode, combine: Combine | None
+def weighted_sum(
+    scores: Mapping[str, Score], weights: Mapping[str, float], episode: Episode, combine: Combine | None = None
 ) -> ScoredEpisode:
+    """The components' values times their weights, added; what is missing adds nothing."""
     steps = [0.0] * sum(1 for _ in episode.steps)
     total = 0.0
     for name, score in scores.items():

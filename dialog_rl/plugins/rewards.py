@@ -32,5 +32,9 @@ def build_rewards(
             weight=spec.weight,
             bounds=registration.bounds,
             on_failure=spec.on_failure,
+            part=spec.part,
+            target=spec.target,
+            scaled=spec.scaled,
+            adaptive=spec.adaptive,
         )
     return tuple(rewards.values())
