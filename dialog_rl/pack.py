@@ -1,8 +1,8 @@
 """A pack: one domain as data. Records, tools, goals, policy text, help articles and phrasing; no code to run.
 
-A pack is a folder: `pack.yaml` (what there is and how it works), `phrasing.yaml` (what customers and agents say, and how
-they understand each other), `policy.md` (the rules, for people and large models). A pack that `extends` another takes
-its logic and brings its own phrasing and values: the same shop in another language.
+A pack is a folder: `pack.yaml` (what there is and how it works), `phrasing.yaml` (what customers and agents say, and
+how they understand each other), `policy.md` (the rules, for people and large models). A pack that `extends` another
+takes its logic and brings its own phrasing and values: the same shop in another language.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Step(Document):
     call: str = ""
     arguments: Mapping[str, Any] = {}
     name: str = Field(default="", description="the name under which later steps see the call's answer")
-    doubt: tuple[str, ...] = Field(default=(), description="slots to ask for again before the call or the refusal is final")
+    doubt: tuple[str, ...] = Field(default=(), description="slots to ask for again before it is final")
     refuse: str = ""
     when: Condition = Field(default={}, description="of a refuse or say step: only then")
     confirm: str = ""
@@ -124,7 +124,7 @@ class PackFile(Document):
 
 
 class Phrases(Document):
-    """What one side says, by occasion. A list, or {train, heldout} of lists. [a|b] means either; {slot} is filled in."""
+    """What one side says, by occasion. A list, or {train, heldout} of lists. [a|b]: either; {slot} is filled in."""
 
     open: Mapping[str, Any] = {}
     tell: Mapping[str, Any] = {}
@@ -146,11 +146,14 @@ class AgentPhrases(Document):
 
 
 class Understanding(Document):
-    """How a customer reads an agent's free text: lower-case fragments; `a * b` means a, later b."""
+    """How a customer reads an agent's free text, sentence by sentence: fragments that begin at a word; `a * b` means a,
+    later b; `[a|b] c` means either. Contractions match what they stand for: "cannot" finds "can't"."""
 
     request: Mapping[str, tuple[str, ...]] = {}
-    asking: tuple[str, ...] = ()
+    asking: tuple[str, ...] = Field(default=(), description="makes a question of a sentence without a question mark")
+    open: tuple[str, ...] = Field(default=(), description="if a question names a slot: asks for it, not for a yes")
     confirm: tuple[str, ...] = ()
+    check: tuple[str, ...] = Field(default=(), description="asks for a yes, or for a slot if it names one")
     done: tuple[str, ...] = ()
     refuse: tuple[str, ...] = ()
     anything_else: tuple[str, ...] = ()

@@ -1,11 +1,14 @@
-"""What people say, and how it is read: templates made into text, text read as acts. Fragments only, no regular expressions
-from a file, so a pack from a stranger cannot stall the program."""
+"""What people say, and how it is read: templates made into text, text read as acts.
+
+Fragments only, no regular expressions from a file, so a pack from a stranger cannot stall the program.
+"""
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,11 +19,22 @@ from dialog_rl.pack import Understanding
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _SENTENCE = re.compile(r"(?<=[.!?])(?:\s+|(?=[\u4e00-\u9fff]))|(?<=[。！？])\s*|\n+")
+_CLAUSE = re.compile(r"[,;:，；：]|\s[-–—]\s")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_CONTRACTIONS = (
+    ("can't", "cannot"), ("can not", "cannot"), ("won't", "will not"), ("n't", " not"), ("'ve", " have"),
+    ("'ll", " will"), ("'re", " are"), ("i'm", "i am"), ("it's", "it is"), ("that's", "that is"),
+    ("what's", "what is"), ("there's", "there is"), ("where's", "where is"), ("who's", "who is"), ("'d", " would"),
+)  # fmt: skip
 
 
 def phrase(
-    phrases: Mapping[str, Any], occasion: str, rng: random.Random, *, values: Mapping[str, Any] | None = None, style: str = "train"
+    phrases: Mapping[str, Any],
+    occasion: str,
+    rng: random.Random,
+    *,
+    values: Mapping[str, Any] | None = None,
+    style: str = "train",
 ) -> str:
     """One way to say something: a template of the style that needs no more values than there are.
 
@@ -42,9 +56,14 @@ def wording(
 
 
 def _usable(template: str, values: Mapping[str, Any]) -> list[list[str]] | None:
-    """A template's segments, each with the alternatives that need no more values than there are; None if one has none."""
-    segments = [[c for c in choices if all(_known(hole, values) for hole in holes(c))] for choices in _segments(template)]
+    """A template's segments, each with the alternatives that can be said with the values; None if one has none."""
+    segments = [[c for c in choices if all(_known(h, values) for h in holes(c))] for choices in _segments(template)]
     return segments if all(segments) else None
+
+
+def expansions(template: str) -> Iterator[str]:
+    """Every text that a template stands for, its `{slots}` still to be filled in."""
+    return ("".join(chosen) for chosen in itertools.product(*_segments(template)))
 
 
 @lru_cache(maxsize=4096)
@@ -72,7 +91,7 @@ def _known(path: str, values: Mapping[str, Any]) -> bool:
 
 
 def mistype(text: str, chance: float, rng: random.Random, keep: Sequence[str] = ()) -> str:
-    """Text as hurried people type it: in some words two letters swapped or one lost. Values in `keep` are left alone."""
+    """Text as hurried people type it: in some words two letters swapped or one lost, but not in `keep`."""
     if not chance:
         return text
     kept = {word for value in keep for word in value.split()}
@@ -93,6 +112,8 @@ class Reading:
     """What a customer understood of an agent's reply."""
 
     requests: tuple[str, ...] = ()
+    checks: bool = False
+    """A slot was asked for in words that may also ask for a yes: "Can you confirm your address?"."""
     confirms: bool = False
     done: bool = False
     refuses: bool = False
@@ -105,23 +126,59 @@ class Reading:
 
 
 def read_agent(text: str, understand: Understanding) -> Reading:
-    """An agent's free text as acts, sentence by sentence: only a question can ask for a slot or a confirmation."""
+    """An agent's free text as acts, sentence by sentence: only a question can ask for a slot or a confirmation.
+
+    Who asks for a slot has not refused: "I can't find you. What is your zip code?" wants an answer.
+    """
     requests: dict[str, None] = {}
-    flags = dict.fromkeys(("confirms", "done", "refuses", "anything_else"), False)
-    for sentence in _SENTENCE.split(text.lower()):
-        if any(_has(sentence, p) for p in understand.anything_else):
-            flags["anything_else"] = True
-            continue
-        asking = any(mark in sentence for mark in ("?", "？")) or any(_has(sentence, p) for p in understand.asking)
-        if asking and any(_has(sentence, p) for p in understand.confirm):
-            flags["confirms"] = True
-            continue
-        if asking:
-            requests.update({s: None for s, patterns in understand.request.items() if any(_has(sentence, p) for p in patterns)})
-        refuses = any(_has(sentence, p) for p in understand.refuse)
-        flags["refuses"] |= refuses
-        flags["done"] |= not refuses and not asking and any(_has(sentence, p) for p in understand.done)
-    return Reading(requests=tuple(requests), numbers=tuple(_NUMBER.findall(text)), **flags)
+    acts: set[str] = set()
+    for sentence in _SENTENCE.split(_expanded(text)):
+        statement = _before_offer(sentence, understand)
+        if statement is not None:
+            acts.add("anything_else")
+            acts |= _stated(statement, understand)
+        elif "?" in sentence or "？" in sentence or _has_any(sentence, understand.asking):
+            slots, act = _asked(sentence, understand)
+            requests.update(dict.fromkeys(slots))
+            acts |= act or _stated(sentence, understand) - {"done"}
+        else:
+            acts |= _stated(sentence, understand)
+    if requests:
+        acts.discard("refuses")
+    return Reading(requests=tuple(requests), numbers=tuple(_NUMBER.findall(text)), **dict.fromkeys(acts, True))
+
+
+def _asked(sentence: str, understand: Understanding) -> tuple[list[str], set[str]]:
+    """What a question wants: slots, or a yes."""
+    slots = [slot for slot, patterns in understand.request.items() if _has_any(sentence, patterns)]
+    for_yes = _has_any(sentence, understand.confirm)
+    checks = _has_any(sentence, understand.check)
+    if slots and (not for_yes or _has_any(sentence, understand.open)):
+        return slots, {"checks"} if checks else set()
+    return [], {"confirms"} if for_yes or checks else set()
+
+
+def _stated(sentence: str, understand: Understanding) -> set[str]:
+    if _has_any(sentence, understand.refuse):
+        return {"refuses"}
+    return {"done"} if _has_any(sentence, understand.done) else set()
+
+
+def _before_offer(sentence: str, understand: Understanding) -> str | None:
+    """What a sentence says before it offers more help: "It is sent, anything else?"; None if it offers none."""
+    at = _find(sentence, understand.anything_else)
+    if at < 0:
+        return None
+    clauses = [m.start() for m in _CLAUSE.finditer(sentence, 0, at)]
+    return sentence[: clauses[-1]] if clauses else ""
+
+
+def _expanded(text: str) -> str:
+    """Lower case, plain apostrophes, contractions as what they stand for."""
+    low = text.lower().replace("\u2019", "'")
+    for contraction, words in _CONTRACTIONS if "'" in low or "can not" in low else ():
+        low = low.replace(contraction, words)
+    return low
 
 
 def says_yes(text: str, understand: Understanding) -> bool:
@@ -149,22 +206,48 @@ def _amount(text: str) -> float | None:
         return None
 
 
-def _has(sentence: str, pattern: str) -> bool:
-    at = 0
-    for part in _parts(pattern):
-        at = sentence.find(part, at)
-        if at < 0:
-            return False
-        at += len(part)
-    return True
+def _has_any(sentence: str, patterns: tuple[str, ...]) -> bool:
+    return _find(sentence, patterns) >= 0
+
+
+def _find(sentence: str, patterns: tuple[str, ...]) -> int:
+    """Where the first of the patterns is found; -1 if none is."""
+    fragments, chains = _matcher(patterns)
+    match = fragments.search(sentence) if fragments else None
+    found = [match.start()] if match else []
+    found += [at for chain in chains if (at := _find_chain(sentence, chain)) >= 0]
+    return min(found, default=-1)
+
+
+def _find_chain(sentence: str, chain: Sequence[re.Pattern[str]]) -> int:
+    first, at = -1, 0
+    for fragment in chain:
+        match = fragment.search(sentence, at)
+        if match is None:
+            return -1
+        first, at = match.start() if first < 0 else first, match.end()
+    return first
+
+
+@lru_cache(maxsize=1024)
+def _matcher(patterns: tuple[str, ...]) -> tuple[re.Pattern[str] | None, tuple[tuple[re.Pattern[str], ...], ...]]:
+    """Patterns as one search for all single fragments, and the chains of several. Fragments are escaped: plain text."""
+    spelled = ["".join(choice) for p in patterns for choice in itertools.product(*_segments(_expanded(p)))]
+    single = [p for p in spelled if "*" not in p]
+    chains = tuple(tuple(_any_of([part]) for part in p.split("*")) for p in spelled if "*" in p)
+    return _any_of(single) if single else None, chains
+
+
+def _any_of(fragments: Sequence[str]) -> re.Pattern[str]:
+    """Any of the fragments; one that begins with a letter of an alphabet begins where a word does."""
+    texts = [f.strip() for f in fragments if f.strip()]
+    words = [re.escape(t) for t in texts if t[0].isascii() and t[0].isalpha()]
+    others = [re.escape(t) for t in texts if not (t[0].isascii() and t[0].isalpha())]
+    options = ([rf"(?<![a-z])(?:{'|'.join(words)})"] if words else []) + others
+    return re.compile("|".join(options) or "(?!)")
 
 
 def _has_word(text: str, pattern: str) -> bool:
     if not pattern.isascii():
         return pattern in text
     return re.search(rf"(?<![a-z]){re.escape(pattern)}(?![a-z])", text) is not None
-
-
-@lru_cache(maxsize=4096)
-def _parts(pattern: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in pattern.lower().split("*"))

@@ -1,5 +1,5 @@
-"""The agenda user simulator: a customer who works through a goal, reads free text through the pack's phrase patterns, and
-has a persona, patience and slips of their own.
+"""The agenda user simulator: a customer who works through a goal, reads free text through the pack's phrase patterns,
+and has a persona, patience and slips of their own.
 
 Source of the method: Schatzmann et al. 2007, "Agenda-based user simulation". Every message carries the acts it was made
 from, so blame can be told; no policy ever sees them.
@@ -21,6 +21,8 @@ from dialog_rl.seeds import generator
 
 VOLUNTEERS = {"minimal": 0.0, "normal": 0.15, "chatty": 0.5}
 """Chance of answering the next question along with the one asked, by verbosity."""
+MISHEARD = "misheard"
+"""The value of a `confused` act that is the customer's own noise, not the agent's fault."""
 
 
 class AgendaUser:
@@ -44,15 +46,15 @@ class AgendaUser:
         reading = read_agent(message.text, self._pack.phrasing.understand)
         self._delivered |= {name for name, value in self._item.request.items() if mentions(message.text, value)}
         if self._rng.random() < self._persona.noise.confuse:
-            return self._lose_patience("confused")
-        if reading.confirms:
+            return self._lose_patience("confused", None, Act(kind="confused", value=MISHEARD))
+        if reading.confirms or self._repeated_to_me(reading, message.text):
             return self._on_confirmation(reading, message.text)
-        if reading.requests and not (reading.done or reading.refuses):
+        if self._asked_for_more(reading):
             return self._on_request(reading.requests)
-        if reading.refuses:
-            return self._on_refusal(message.text)
-        if self._satisfied(reading):
+        if self._satisfied(reading, message.text):
             return self._next_item()
+        if reading.refuses:
+            return self._on_refusal()
         return self._unsatisfied(reading)
 
     # -- the agenda
@@ -66,6 +68,7 @@ class AgendaUser:
         self._wrong = dict(self._agenda[0].wrong)
         self._told: set[str] = {s for s in getattr(self, "_told", set()) if s in self._known}
         self._delivered: set[str] = set()
+        self._affirmed = False
         self._changed_mind = not self._agenda[0].change_of_mind
         plan = self._pack.plans[self._agenda[0].intent]
         self._wants_done = any(s.call and self._pack.file.tools[s.call].kind == "write" for s in plan)
@@ -96,16 +99,34 @@ class AgendaUser:
     def _speakable(self) -> dict[str, str]:
         return {s: v for s, v in self._values.items() if s not in self._item.hints}
 
-    def _satisfied(self, reading: Reading) -> bool:
-        told_all = self._delivered >= set(self._item.request)
+    def _repeated_to_me(self, reading: Reading, text: str) -> bool:
+        """ "Can you confirm your address, 5 Oak Street?" tells what it seems to ask for."""
+        told = [mentions(text, self._values[slot]) if slot in self._values else False for slot in reading.requests]
+        return reading.checks and all(told) and not any(self._other_choices(slot, text) for slot in reading.requests)
+
+    def _asked_for_more(self, reading: Reading) -> bool:
+        """Asked for something; with a result in the same breath only what has not been told yet counts."""
+        if not reading.done:
+            return bool(reading.requests)
+        return any(slot in self._values and slot not in self._told for slot in reading.requests)
+
+    def _satisfied(self, reading: Reading, text: str) -> bool:
+        """What was wanted is there: the right reason of a refusal, else what was asked for and that it is done.
+
+        A customer who must be refused cannot know it, and takes a claim for true.
+        """
         if self._item.refusal:
-            return reading.done
-        return told_all and (reading.done or reading.anything_else or not self._wants_done)
+            return reading.done or any(mentions(text, word) for word in self._item.evidence)
+        if not self._delivered >= set(self._item.request):
+            return False
+        if not self._wants_done:
+            return bool(self._item.request) or reading.done or reading.anything_else
+        return not reading.refuses and (reading.done or (reading.anything_else and self._affirmed))
 
     # -- reactions
 
     def _on_confirmation(self, reading: Reading, text: str) -> UserReply:
-        wrong = next((s for s, v in self._values.items() if s.endswith("_id") and _contradicted(v, text, reading)), None)
+        wrong = next((slot for slot in self._values if self._contradicted(slot, text, reading)), None)
         if wrong:
             self._wrong.pop(wrong, None)
             act = Act(kind="correct", slot=wrong, value=self._values[wrong])
@@ -122,6 +143,7 @@ class AgendaUser:
             text = self._phrase(self._words.other, occasion, {"v": value})
             acts = [Act(kind="correct", slot=s, value=v) for s, v in self._item.change_of_mind.items()]
             return self._say(text, acts)
+        self._affirmed = True
         return self._say(self._phrase(self._words.other, "affirm"), [Act(kind="affirm")])
 
     def _on_request(self, slots: tuple[str, ...]) -> UserReply:
@@ -145,10 +167,8 @@ class AgendaUser:
         joined = self._phrase(self._words.other, "join", {"a": parts[0], "b": rest}) if rest else parts[0]
         return self._say(joined, acts)
 
-    def _on_refusal(self, text: str) -> UserReply:
+    def _on_refusal(self) -> UserReply:
         if self._item.refusal:
-            if any(mentions(text, word) for word in self._item.evidence):
-                return self._next_item()
             return self._lose_patience("ask_why", None, Act(kind="ask", slot="reason"))
         return self._lose_patience("protest", None, Act(kind="protest"))
 
@@ -161,6 +181,21 @@ class AgendaUser:
             opening, acts = self._opening()
             return self._lose_patience("", opening, *acts)
         return self._lose_patience("confused", None, Act(kind="confused"))
+
+    def _contradicted(self, slot: str, text: str, reading: Reading) -> bool:
+        """A number just like the customer's own is named, or another choice, and theirs is not."""
+        value = self._values[slot]
+        if mentions(text, value):
+            return False
+        if slot.endswith("_id") and value.isdigit():
+            return any(n.isdigit() and len(n) == len(value) for n in reading.numbers)
+        return self._other_choices(slot, text)
+
+    def _other_choices(self, slot: str, text: str) -> bool:
+        """Whether a text names something else of which a tool's argument may be one."""
+        kinds = (tool.arguments.get(slot, ()) for tool in self._pack.file.tools.values())
+        others = {word for kind in kinds if isinstance(kind, tuple) for word in kind} - {self._values[slot]}
+        return any(mentions(text, word) for word in others)
 
     # -- saying
 
@@ -216,12 +251,6 @@ class AgendaUser:
 
     def _cased(self, text: str) -> str:
         return text if self._persona.lowercase or not text else text[0].upper() + text[1:]
-
-
-def _contradicted(value: str, text: str, reading: Reading) -> bool:
-    """A number just like the customer's own is named, and theirs is not."""
-    alike = [n for n in reading.numbers if n.isdigit() and len(n) == len(value)]
-    return bool(alike) and value.isdigit() and not mentions(text, value)
 
 
 def _lower_first(text: str) -> str:
