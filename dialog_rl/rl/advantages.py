@@ -18,7 +18,6 @@ class _Compact(NamedTuple):
 
     def take(self, x_BT: Tensor) -> Tensor:
         """x at the marked positions, one after the other, zero-padded. Repeated ranks add up."""
-        x_BT = torch.where(self.mask_BT, x_BT, torch.zeros_like(x_BT))
         out = x_BT.new_zeros(x_BT.shape[0], self.width + 1)
         return out.scatter_add_(1, self.rank_BT, x_BT)[:, : self.width]
 
