@@ -20,8 +20,8 @@ class LearnerConfig:
     minibatch_episodes: int = 64
     """Episodes an optimizer step, about; an epoch is cut evenly."""
     token_budget: int = 2_048
-    """Positions of a micro-batch, padding counted: the cost of an update, never its result. On CPU 16,384 took 1.6 times
-    the CPU time of 2,048 (more padding, cold caches); an accelerator wants more."""
+    """Positions of a micro-batch, padding counted: the cost of an update, never its result. On CPU 16,384 took 1.6
+    times the CPU time of 2,048 (more padding, cold caches); an accelerator wants more."""
     max_grad_norm: float = 1.0
     """CleanRL uses 0.5, TRL 1."""
     entropy_coef: float = 0.0
