@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from dialog_rl.bench import measure, rollout, update
 from dialog_rl.bench.workload import Workload
 from dialog_rl.lm.policy import ModelShape, Policy
 
-OURS = "slots, one row an episode, bf16 updates"
+OURS = "slots, one row an episode, bf16"
 OURS_FP32 = "slots, one row an episode, fp32"
 USUAL = "generate, one padded row a turn, fp32"
 EVALUATIONS = 2
@@ -17,14 +19,14 @@ EVALUATIONS = 2
 
 
 def ours(policy: Policy, work: Workload, *, bf16: bool) -> None:
-    rollout.with_slots(policy, work)
+    rollout.with_slots(policy, work, dtype=torch.bfloat16 if bf16 else torch.float32)
     for _ in range(EVALUATIONS):
         update.by_episode(policy, work, bf16=bf16, learn=False)
     update.by_episode(policy, work, bf16=bf16)
 
 
 def usual(policy: Policy, work: Workload) -> None:
-    rollout.with_generate(policy, work)
+    rollout.with_generate(policy.model, work)
     for _ in range(EVALUATIONS):
         update.by_turn(policy, work, padded=True, learn=False)
     update.by_turn(policy, work, padded=True)

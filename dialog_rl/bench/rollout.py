@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from dialog_rl.lm.rollouts import rollouts
 OURS = "slots that persist across turns"
 OURS_BF16 = "slots that persist across turns, bf16"
 GENERATE = "transformers generate, history again each turn"
+GENERATE_BF16 = "transformers generate, the same in bf16"
 
 
 def with_slots(policy: Policy, work: Workload, *, dtype: torch.dtype = torch.float32) -> None:
@@ -28,14 +30,14 @@ def with_slots(policy: Policy, work: Workload, *, dtype: torch.dtype = torch.flo
             raise ValueError(f"episode {episode.episode_id} has {sampled} sampled tokens, not the workload's")
 
 
-def with_generate(policy: Policy, work: Workload) -> None:
+def with_generate(model: torch.nn.Module, work: Workload) -> None:
     """All dialogues in one batch without padding: as favourable as `generate` can be used."""
     said_BT = work.ids_BT(seed=0)
     history_BT = said_BT[:, : work.brief]
     for turn in range(work.turns):
         said_from = work.end_of(turn) - work.reply - work.said
         history_BT = torch.cat([history_BT, said_BT[:, said_from : said_from + work.said]], dim=1)
-        history_BT = policy.model.generate(  # type: ignore[operator]
+        history_BT = model.generate(  # type: ignore[operator]
             history_BT, attention_mask=torch.ones_like(history_BT), max_new_tokens=work.reply, eos_token_id=None,
             pad_token_id=0, do_sample=True, temperature=1.0, top_k=0, top_p=1.0,
         )  # fmt: skip
@@ -52,11 +54,13 @@ def bench_rollout(
 ) -> dict[str, Any]:
     """Sampled tokens per second of both ways, with random weights."""
     work, policy = work or Workload(), Policy.fresh(shape or ModelShape(), seed=0)
+    rough = copy.deepcopy(policy.model).bfloat16()
     timings = measure.alternate(
         {
             OURS: lambda: with_slots(policy, work),
             OURS_BF16: lambda: with_slots(policy, work, dtype=torch.bfloat16),
-            GENERATE: lambda: with_generate(policy, work),
+            GENERATE: lambda: with_generate(policy.model, work),
+            GENERATE_BF16: lambda: with_generate(rough, work),
         },
         repeats=repeats,
         progress=progress,

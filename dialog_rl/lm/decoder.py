@@ -32,6 +32,17 @@ class _Layer(NamedTuple):
     down: Tensor
 
 
+class _Views(NamedTuple):
+    """One slot's cells in one layer."""
+
+    keys_GCK: Tensor
+    values_GCK: Tensor
+
+    @classmethod
+    def of(cls, cache_HCK: Tensor) -> _Views:
+        return cls(*cache_HCK.chunk(2))
+
+
 class Sample(NamedTuple):
     token: int
     logprob: float
@@ -63,11 +74,11 @@ class Decoder:
         self._width = config.hidden_size // self._heads
         self._eps = config.rms_norm_eps
         self._lengths = [0] * slots
-        shape = (config.num_hidden_layers, slots, self._kv_heads, max_length, self._width)
+        # Keys, then values, of each slot. fp32 whatever the dtype: one query over bf16 keys is the slower one on a CPU.
+        shape = (config.num_hidden_layers, slots, 2 * self._kv_heads, max_length, self._width)
         with torch.inference_mode():
-            # fp32 whatever the dtype: a single query over bf16 keys is the slower one on a CPU.
-            self._keys_LSHCK = torch.zeros(shape, device=policy.device)
-            self._values_LSHCK = torch.zeros_like(self._keys_LSHCK)
+            self._cache_LSHCK = torch.zeros(shape, device=policy.device)
+            self._slots = [[_Views.of(cache_HCK) for cache_HCK in layer] for layer in self._cache_LSHCK]
             self._causal_TT = torch.ones(max_length, max_length, dtype=torch.bool, device=policy.device).tril()
         self.refresh()
 
@@ -92,12 +103,21 @@ class Decoder:
         self._output_VD = self._own(self._model.lm_head.weight * trunk.norm.weight)
         positions = torch.arange(self.max_length, device=self._policy.device)[None]
         cos, sin = trunk.rotary_emb(trunk.embed_tokens.weight, positions)
-        half = self._width // 2
-        self._cos_TK, self._sin_TK = cos[0], torch.cat([-sin[0, :, :half], sin[0, :, half:]], dim=-1)
+        self._cos_THK, self._sin_THK = self._turns(cos[0], sin[0])
         self._lengths = [0] * len(self._lengths)
 
     def _own(self, weight: Tensor) -> Tensor:
         return weight.detach().to(self._dtype, copy=True).contiguous()
+
+    def _turns(self, cos_TK: Tensor, sin_TK: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotary tables over all heads of a fused projection: values are turned by nothing."""
+        half = self._width // 2
+        sin_TK = torch.cat([-sin_TK[:, :half], sin_TK[:, half:]], dim=-1)
+        turned = self._heads + self._kv_heads
+        cos_THK = torch.ones(self.max_length, turned + self._kv_heads, self._width, device=cos_TK.device)
+        sin_THK = torch.zeros_like(cos_THK)
+        cos_THK[:, :turned], sin_THK[:, :turned] = cos_TK[:, None], sin_TK[:, None]
+        return cos_THK, sin_THK
 
     def length(self, slot: int) -> int:
         """Tokens the slot holds."""
@@ -147,17 +167,15 @@ class Decoder:
         padded = [*ids, *[0] * (LEAST_ROWS - len(ids))]
         positions = [t for _, count, end in spans for t in range(end - count, end)]
         positions_N = torch.tensor(positions + [0] * (len(padded) - len(ids)), device=device)
-        cells_NH = self._cells(spans, positions)
-        cos_NK, sin_NK = self._cos_TK[positions_N][:, None], self._sin_TK[positions_N][:, None]
+        cells_N = self._cells(spans, positions)
+        cos_NHK, sin_NHK = self._cos_THK[positions_N], self._sin_THK[positions_N]
         x_ND = F.embedding(torch.tensor(padded, device=device), self._embedding_VD)
-        for layer, keys_SHCK, values_SHCK in zip(self._layers, self._keys_LSHCK, self._values_LSHCK, strict=True):
-            qkv_NHK = F.linear(self._norm(x_ND), layer.qkv).view(len(padded), -1, self._width).float()
-            qk_NHK, v_NHK = qkv_NHK.split([self._heads + self._kv_heads, self._kv_heads], dim=1)
-            qk_NHK = qk_NHK * cos_NK + qk_NHK.roll(self._width // 2, -1) * sin_NK
-            q_NHK, k_NHK = qk_NHK.split([self._heads, self._kv_heads], dim=1)
-            for cache, new_NHK in ((keys_SHCK, k_NHK), (values_SHCK, v_NHK)):
-                cache.view(-1, self._width).index_copy_(0, cells_NH, new_NHK[: len(ids)].reshape(-1, self._width))
-            seen_ND = self._attend(q_NHK, keys_SHCK, values_SHCK, spans).to(self._dtype)
+        for layer, cache_SHCK, slots in zip(self._layers, self._cache_LSHCK, self._slots, strict=True):
+            qkv_NHK = F.linear(self._norm(x_ND), layer.qkv).view(cos_NHK.shape).float()
+            qkv_NHK = torch.addcmul(qkv_NHK * cos_NHK, qkv_NHK.roll(self._width // 2, -1), sin_NHK)
+            new_NHK = qkv_NHK[: len(ids), self._heads :]
+            cache_SHCK.view(-1, self._width).index_copy_(0, cells_N, new_NHK.reshape(-1, self._width))
+            seen_ND = self._attend(qkv_NHK[:, : self._heads], slots, spans).to(self._dtype)
             x_ND = x_ND + F.linear(seen_ND, layer.out)
             gate_ND, up_ND = F.linear(self._norm(x_ND), layer.gate_up).chunk(2, dim=-1)
             x_ND = x_ND + F.linear(F.silu(gate_ND) * up_ND, layer.down)
@@ -165,34 +183,36 @@ class Decoder:
         return x_ND[torch.cat([last_N, last_N[-1:].expand(max(0, LEAST_ROWS - len(spans)))])]
 
     def _cells(self, spans: list[tuple[int, int, int]], positions: list[int]) -> Tensor:
-        """Where in a layer's cache each token's heads go."""
+        """Where in a layer's cache the keys and values of each token go, head by head."""
         slots = [slot for slot, count, _ in spans for _ in range(count)]
         slots_N1, positions_N1 = torch.tensor([slots, positions], device=self._embedding_VD.device).unsqueeze(-1)
-        heads_H = torch.arange(self._kv_heads, device=self._embedding_VD.device)
-        return ((slots_N1 * self._kv_heads + heads_H) * self.max_length + positions_N1).flatten()
+        heads_H = torch.arange(2 * self._kv_heads, device=self._embedding_VD.device)
+        return ((slots_N1 * len(heads_H) + heads_H) * self.max_length + positions_N1).flatten()
 
-    def _attend(
-        self, q_NHK: Tensor, keys_SHCK: Tensor, values_SHCK: Tensor, spans: list[tuple[int, int, int]]
-    ) -> Tensor:
-        """Each span's queries over its own slot's keys and values."""
-        out_NHK = torch.zeros_like(q_NHK)
-        row = 0
-        for slot, count, end in spans:
-            keys_HCK, values_HCK = keys_SHCK[slot, :, :end], values_SHCK[slot, :, :end]
-            if count == 1:  # two plain products: a third quicker than the fused kernel for a single query
-                weights = torch.bmm(q_NHK[row].view(self._kv_heads, -1, self._width), keys_HCK.transpose(1, 2)).softmax(
-                    -1
-                )
-                out_NHK[row] = torch.bmm(weights, values_HCK).view(self._heads, self._width)
-            else:
-                attended_HNK = F.scaled_dot_product_attention(
-                    q_NHK[None, row : row + count].transpose(1, 2), keys_HCK[None], values_HCK[None], scale=1.0,
-                    attn_mask=None if count == end else self._causal_TT[end - count : end, :end],
-                    is_causal=count == end, enable_gqa=self._kv_heads != self._heads,
-                )[0]  # fmt: skip
-                out_NHK[row : row + count] = attended_HNK.transpose(0, 1)
-            row += count
-        return out_NHK.flatten(1)
+    def _attend(self, q_NHK: Tensor, slots: list[_Views], spans: list[tuple[int, int, int]]) -> Tensor:
+        """Each span's queries over its own slot's keys and values. Returns seen_ND."""
+        queries = q_NHK.split([count for _, count, _ in spans] + [len(q_NHK) - sum(count for _, count, _ in spans)])
+        seen = [
+            self._one(query, slots[slot], end) if count == 1 else self._several(query, slots[slot], end)
+            for query, (slot, count, end) in zip(queries, spans, strict=False)
+        ]
+        return torch.cat([*seen, queries[-1].flatten(1)])
+
+    def _one(self, query_1HK: Tensor, slot: _Views, end: int) -> Tensor:
+        """Two plain products: quicker than the fused kernel for a single query."""
+        query_GKQ = query_1HK.view(self._kv_heads, -1, self._width).transpose(1, 2)
+        scores_GCQ = torch.bmm(slot.keys_GCK.narrow(1, 0, end), query_GKQ)
+        weights_GQC = scores_GCQ.transpose(1, 2).softmax(-1)
+        return torch.bmm(weights_GQC, slot.values_GCK.narrow(1, 0, end)).view(1, -1)
+
+    def _several(self, query_NHK: Tensor, slot: _Views, end: int) -> Tensor:
+        count = len(query_NHK)
+        seen_HNK = F.scaled_dot_product_attention(
+            query_NHK.transpose(0, 1)[None], slot.keys_GCK[None, :, :end], slot.values_GCK[None, :, :end], scale=1.0,
+            attn_mask=None if count == end else self._causal_TT[end - count : end, :end],
+            is_causal=count == end, enable_gqa=self._kv_heads != self._heads,
+        )[0]  # fmt: skip
+        return seen_HNK.transpose(0, 1).flatten(1)
 
     def _norm(self, x_ND: Tensor) -> Tensor:
         return F.rms_norm(x_ND, x_ND.shape[-1:], None, self._eps)

@@ -50,12 +50,12 @@ def test_all_ways_of_an_update_have_the_same_gradients(monkeypatch: pytest.Monke
 
 def test_results_are_json_and_name_every_way() -> None:
     told: list[str] = []
-    for bench, ways in ((rollout.bench_rollout, 3), (update.bench_update, 5), (iteration.bench_iteration, 3)):
+    for bench, ways in ((rollout.bench_rollout, 4), (update.bench_update, 5), (iteration.bench_iteration, 3)):
         result = bench(work=WORK, shape=SHAPE, repeats=1, progress=told.append)
         assert json.loads(json.dumps(result)) == result
         assert len(result["ways"]) == ways and result["ways"][result["ours"]]["times_ours"] == 1
         assert len(measure.lines(result)) == ways + 1
-    assert len(told) == 11
+    assert len(told) == 12
 
 
 def test_ratios_are_medians_of_rounds() -> None:

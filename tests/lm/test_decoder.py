@@ -74,13 +74,14 @@ def test_logprobs_agree_with_the_policys_own_evaluation() -> None:
     assert (out.logprobs_BT[0, 7:] - torch.tensor(logprobs)).abs().max() <= 1e-4
 
 
-def test_neighbours_do_not_change_a_single_bit() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_neighbours_do_not_change_a_single_bit(dtype: torch.dtype) -> None:
     shape = ModelShape(vocab_size=301, hidden=96, layers=2, heads=3, intermediate=136, max_positions=96)
     policy = Policy.fresh(shape, seed=2)
     script = [tokens(n, seed=n) for n in (11, 1, 1, 5, 1, 30, 1)]
 
     def run(slots: int, slot: int) -> list[torch.Tensor]:
-        decoder, rows = Decoder(policy, slots=slots, max_length=96), []
+        decoder, rows = Decoder(policy, slots=slots, max_length=96, dtype=dtype), []
         for number, new in enumerate(script):
             others = [s for s in range(slots) if s != slot and (s + number) % 3]
             order = [*others[: len(others) // 2], slot, *others[len(others) // 2 :]]
