@@ -1,0 +1,37 @@
+"""Demonstrations: the trainee's conversations, by number."""
+
+from __future__ import annotations
+
+from statistics import mean
+
+from dialog_rl.episode import Role
+from dialog_rl.expert import NONE
+from dialog_rl.online.apprentice import Apprenticeship, demonstrate, demonstrations
+
+RETAIL = Apprenticeship(packs=("retail",))
+
+
+def test_a_demonstration_depends_on_its_number_alone() -> None:
+    assert demonstrate(RETAIL, 5) == list(demonstrations(RETAIL, first=3, count=4))[2]
+
+
+def test_other_processes_make_the_same_demonstrations() -> None:
+    assert list(demonstrations(RETAIL, count=6, processes=2)) == list(demonstrations(RETAIL, count=6))
+
+
+def test_the_packs_take_turns() -> None:
+    what = Apprenticeship(packs=("retail", "telecom"))
+    assert [d.pack for d in demonstrations(what, count=4)] == ["retail", "telecom", "retail", "telecom"]
+
+
+def test_the_trainee_earns_clearly_less_than_the_expert() -> None:
+    def earned(what: Apprenticeship) -> float:
+        return mean(d.episode_return for d in demonstrations(what, count=200))
+
+    assert earned(RETAIL) < 0.65 < 0.8 < earned(Apprenticeship(packs=("retail",), mistakes=NONE))
+
+
+def test_a_demonstration_begins_with_the_system_message_and_ends_with_the_customer_leaving() -> None:
+    messages = demonstrate(RETAIL, 0).messages
+    assert messages[0].role is Role.SYSTEM
+    assert messages[-1].role is Role.USER
