@@ -35,6 +35,7 @@ class AgendaUser:
         self._patience = self._persona.patience
         self._agenda = list(self._goal.items)
         self._known = {k: v.lower() if self._persona.lowercase else v for k, v in self._goal.known.items()}
+        self._told: set[str] = set()
         self._start_item()
 
     # -- the two verbs
@@ -66,7 +67,7 @@ class AgendaUser:
     def _start_item(self) -> None:
         self._values = {**self._known, **self._agenda[0].inform}
         self._wrong = dict(self._agenda[0].wrong)
-        self._told: set[str] = {s for s in getattr(self, "_told", set()) if s in self._known}
+        self._told &= set(self._known)
         self._delivered: set[str] = set()
         self._affirmed = False
         self._changed_mind = not self._agenda[0].change_of_mind
