@@ -43,6 +43,10 @@ class SpeakingModel:
         self.policy.save(folder, dtype=dtype)
         (folder / TOKENIZER_FILE).write_bytes(self.renderer.tokenizer.data)
 
+    def save_in_half(self, folder: Path) -> None:
+        """`save` with weights in bf16: half the space, and what is lost is far below what sampling adds."""
+        self.save(folder, dtype=torch.bfloat16)
+
     def load_weights(self, folder: Path) -> None:
         """Take over the weights of a checkpoint of the same model, in place, so that an optimizer keeps its hold."""
         other = Policy.load(folder)

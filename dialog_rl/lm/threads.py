@@ -17,3 +17,12 @@ def use_threads(count: int | None) -> int:
 def available_cores() -> int:
     """In a container these can be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def describe_device() -> str:
+    """Where torch would compute, in words."""
+    if torch.cuda.is_available():
+        return f"{torch.cuda.get_device_name()} beside {available_cores()} CPU cores"
+    return (
+        f"CPU, {available_cores()} cores, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+    )

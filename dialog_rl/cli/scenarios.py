@@ -1,0 +1,181 @@
+"""`dialog-rl scenarios`: which packs there are, what is in them, whether they are sound, and how to begin one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dialog_rl.cli.options import as_json, environment_options, open_environment
+from dialog_rl.cli.output import emit, emit_json, heading, note
+from dialog_rl.errors import ConfigError, DialogRLError, ScenarioError
+from dialog_rl.scenario import SPLITS
+from dialog_rl.text import one_line, table
+
+if TYPE_CHECKING:
+    from dialog_rl.pack import Pack
+    from dialog_rl.plugins.loading import Plugins
+
+TEMPLATE = ("pack.yaml", "phrasing.yaml", "policy.md")
+
+
+class PackUnsound(DialogRLError):
+    """Lint found something to mend."""
+
+
+@click.group()
+def scenarios() -> None:
+    """List, show, lint and start scenario packs."""
+
+
+@contextmanager
+def plugins_of(config_file: Path | None, plugin: tuple[Path, ...], no_plugin: tuple[str, ...]) -> Iterator[Plugins]:
+    with open_environment(config_file, plugin, no_plugin) as (_, plugins):
+        yield plugins
+
+
+@scenarios.command(name="list")
+@environment_options
+@as_json
+def list_(as_json: bool, **environment: Any) -> None:
+    """List the packs that are installed."""
+    from dialog_rl.staging import find_pack
+
+    rows: list[dict[str, Any]] = []
+    with plugins_of(**environment) as plugins:
+        for name, registration in sorted(plugins.registry.scenario_packs.items()):
+            try:
+                rows.append(_row(name, registration.plugin, find_pack(plugins.registry, name)))
+            except DialogRLError as e:
+                note(f"warning: pack {name}: {one_line(str(e))}")
+    if as_json:
+        emit_json("packs", {"packs": rows})
+        return
+    headers = ["pack", "language", "intents", "tools", "articles", "what it is"]
+    emit(table(headers, [[r[h] for h in (*headers[:5], "title")] for r in rows], right=[2, 3, 4]))
+
+
+def _row(name: str, plugin: str, pack: Pack) -> dict[str, Any]:
+    return {
+        "pack": name,
+        "plugin": plugin,
+        "language": pack.language,
+        "intents": len(pack.file.intents),
+        "tools": len(pack.file.tools),
+        "articles": len(pack.file.articles),
+        "title": pack.file.title,
+        "folder": str(pack.folder),
+    }
+
+
+@scenarios.command()
+@click.argument("pack")
+@click.option("--customer", type=click.IntRange(min=0), help="Show one customer, by number, as a scenario document.")
+@click.option("--split", type=click.Choice(SPLITS), default="heldout", show_default=True)
+@environment_options
+@as_json
+def show(pack: str, customer: int | None, split: str, as_json: bool, **environment: Any) -> None:
+    """Show what is in PACK, a name or a folder; with --customer, one scenario made from it."""
+    from dialog_rl.staging import Customers, document, find_pack, open_stage
+
+    with plugins_of(**environment) as plugins:
+        if customer is None:
+            opened = find_pack(plugins.registry, pack)
+            if as_json:
+                emit_json(
+                    "pack", {**_row(pack, "", opened), "document": opened.file.model_dump(mode="json", by_alias=True)}
+                )
+            else:
+                _tell_pack(opened)
+            return
+        stage = open_stage(plugins.registry, pack)
+        ((scenario, seed),) = Customers(split=split).scenarios(stage.pack, 1, first=customer)
+        if as_json:
+            emit_json("scenario", {"seed": seed, "scenario": document(scenario)})
+            return
+        from dialog_rl.cli.chat import card
+
+        heading(scenario.id)
+        for remark in card(stage, scenario, seed):
+            emit(remark)
+        emit(f"Right: {_right(scenario)}")
+        note("--json shows the whole document")
+
+
+def _right(scenario: Any) -> str:
+    calls = ", ".join(f"{c.tool} {dict(c.arguments)}" for c in scenario.success.db.from_actions)
+    told = "; ".join(" or ".join(c.any_of[:3]) for c in scenario.success.communicate)
+    return " · ".join(part for part in (calls and f"do {calls}", told and f"tell {told}") if part) or "change nothing"
+
+
+def _tell_pack(pack: Pack) -> None:
+    heading(f"{pack.name}: {pack.file.title or 'no title'} ({pack.language}), {pack.folder}")
+    emit("\nIntents")
+    rows = [[name, ", ".join(intent.slots), ", ".join(intent.variants)] for name, intent in pack.file.intents.items()]
+    emit(table(["intent", "the customer tells", "circumstances"], rows))
+    emit("\nTools")
+    tools = [[name, tool.kind, ", ".join(tool.arguments), tool.description] for name, tool in pack.file.tools.items()]
+    emit(table(["tool", "kind", "arguments", "what it does"], tools))
+    if pack.policy_text:
+        emit(f"\n{pack.policy_text.strip()}")
+
+
+@scenarios.command()
+@click.argument("pack")
+@click.option("--seeds", type=click.IntRange(min=1), default=10, show_default=True, help="Customers a circumstance.")
+@environment_options
+@as_json
+def lint(pack: str, seeds: int, as_json: bool, **environment: Any) -> None:
+    """Prove that PACK, a name or a folder, is sound.
+
+    Every kind of customer is played: the expert must reach each goal and break no rule, doing nothing must reach none,
+    and what is forbidden must not succeed. Exits with 1 if there is an error.
+    """
+    from dialog_rl.lint import lint as lint_pack
+    from dialog_rl.staging import pack_folder
+
+    with plugins_of(**environment) as plugins:
+        agenda = plugins.registry.user_simulators["agenda"]
+        folder = pack_folder(plugins.registry, pack) if pack in plugins.registry.scenario_packs else Path(pack)
+        if not folder.is_dir():
+            known = ", ".join(sorted(plugins.registry.scenario_packs))
+            raise ScenarioError(f"there is no pack or folder {pack!r}; installed are: {known}")
+        findings = lint_pack(folder, lambda loaded: agenda.make({}, {"pack": loaded}), seeds=seeds)
+    errors = sum(finding.severity == "error" for finding in findings)
+    if as_json:
+        from dataclasses import asdict
+
+        emit_json("lint", {"pack": str(folder), "errors": errors, "findings": [asdict(f) for f in findings]})
+    else:
+        for finding in findings:
+            place = f": {finding.place}" if finding.place else ""
+            emit(f"{finding.severity}: {finding.file}{place}: {finding.message}")
+        emit(f"{folder}: {errors} errors, {len(findings) - errors} warnings")
+    if errors:
+        raise PackUnsound(f"{folder}: {errors} errors to mend")
+
+
+@scenarios.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def new(folder: Path) -> None:
+    """Start a pack of your own in FOLDER: a small one that works, to change step by step."""
+    name = folder.resolve().name
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name):
+        raise ConfigError(f"{name!r} is no name for a pack: lower-case letters, digits and '_', a letter first")
+    if folder.exists():
+        raise ConfigError(f"{folder} is there already; name a folder that is not")
+    folder.mkdir(parents=True)
+    template = files("dialog_rl.cli") / "new_pack"
+    for file in TEMPLATE:
+        text = (template / file).read_text(encoding="utf-8").replace("NAME", name)
+        (folder / file).write_text(text, encoding="utf-8")
+    where = folder if folder.is_absolute() else f"./{folder}"
+    emit(f"{folder}/: {', '.join(TEMPLATE)}")
+    emit(f"Check it:  dialog-rl scenarios lint {where}")
+    emit(f"Try it:    dialog-rl simulate --pack {where} --version expert --count 5 && dialog-rl episodes list")
+    emit(f"Teach it:  dialog-rl pretrain --pack {where} --name {name} && dialog-rl train --pack {where} --from {name}")
