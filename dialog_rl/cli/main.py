@@ -73,9 +73,12 @@ class LazyGroup(click.Group):
                 formatter.write_dl([(name, self.commands[name].get_short_help_str(80)) for name in added])
 
     def _add_plugin_commands(self) -> None:
-        from dialog_rl.plugins.loading import load_plugins
+        from dialog_rl.config import user_file
+        from dialog_rl.plugins.consent import FILE, read_consent
+        from dialog_rl.plugins.loading import load_commands
 
-        load_plugins().add_commands(self)
+        consent = read_consent(user_file().parent / FILE)
+        load_commands(self, disabled=consent.disabled, trusted=consent.trusted)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

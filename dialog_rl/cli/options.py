@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +14,12 @@ from typing import Any, TypeVar
 import click
 
 from dialog_rl.cli.output import note
-from dialog_rl.config import Resolved, resolve
+from dialog_rl.config import Resolved, resolve, user_file
+from dialog_rl.plugins.consent import FILE, folder_plugins, read_consent
 from dialog_rl.plugins.loading import Plugins, load_plugins
+
+PLUGINS_FOLDER = "dialog_rl.plugins_folder"
+"""Where a command's context keeps --plugins-dir."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,6 +30,10 @@ seed_option = click.option("--seed", type=click.IntRange(min=0), default=None, h
 def environment_options(command: F) -> F:
     """--config, --plugin and --no-plugin: give them to `open_environment`."""
     path = click.Path(path_type=Path, dir_okay=False)
+    command = click.option(
+        "--plugins-dir", type=click.Path(path_type=Path, file_okay=False), expose_value=False, metavar="DIR",
+        callback=_remember_folder, help="Load the plugins in a folder; asks once.",
+    )(command)  # fmt: skip
     command = click.option("--no-plugin", multiple=True, metavar="NAME", help="Do not load this plugin.")(command)
     command = click.option("--plugin", multiple=True, type=path, metavar="FILE", help="Load a plugin from a file.")(
         command
@@ -34,14 +43,24 @@ def environment_options(command: F) -> F:
     )
 
 
+def _remember_folder(context: click.Context, _: click.Parameter, folder: Path | None) -> None:
+    context.meta[PLUGINS_FOLDER] = folder
+
+
 @contextmanager
 def open_environment(
     config_file: Path | None, plugin: tuple[Path, ...], no_plugin: tuple[str, ...], **flags: Any
 ) -> Iterator[tuple[Resolved, Plugins]]:
     """Settings and plugins of one command. `flags` are settings given as options; "__" stands for the dot of a key."""
     resolved = resolve({key.replace("__", "."): value for key, value in flags.items()}, file=config_file)
-    disabled = {*resolved.settings.plugins.disabled, *no_plugin}
-    with load_plugins(files=plugin, disabled=disabled) as plugins:
+    decided = user_file().parent / FILE
+    consent = read_consent(decided)
+    disabled = {*resolved.settings.plugins.disabled, *consent.disabled, *no_plugin}
+    folder = click.get_current_context().meta.get(PLUGINS_FOLDER)
+    if folder is not None:
+        ask = click.confirm if sys.stdin.isatty() else None
+        plugin = (*plugin, *folder_plugins(folder, decided, ask))
+    with load_plugins(files=plugin, disabled=disabled, trusted=consent.trusted) as plugins:
         for problem in plugins.problems:
             note(f"warning: {problem}")
         yield resolved, plugins

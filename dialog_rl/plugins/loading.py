@@ -241,3 +241,18 @@ def load_plugins(
             plugins.close()
             raise PluginError(f"{path}: {e}") from e
     return plugins
+
+
+def load_commands(
+    cli: Any,
+    *,
+    disabled: Collection[str] = (),
+    trusted: Collection[str] = (),
+    environ: Mapping[str, str] = os.environ,
+    found: Iterable[EntryPoint] | None = None,
+) -> list[Problem]:
+    """Add the commands of trusted plugins, which alone may run inside; confined ones are not even started."""
+    inside = [e for e in discovery.all_entry_points(found) if e.name in trusted or discovery.is_built_in(e)]
+    plugins = load_plugins(disabled=disabled, trusted=trusted, environ=environ, found=inside)
+    plugins.add_commands(cli)
+    return plugins.problems
