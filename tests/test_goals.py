@@ -152,6 +152,15 @@ def test_a_wrong_number_differs_in_one_digit_and_is_nobodys() -> None:
         assert given not in scenario.initial.records["books"]
 
 
+def test_a_wrong_number_is_nobodys_even_where_most_are_taken() -> None:
+    tables = LIBRARY.file.model_dump(mode="json")["tables"]
+    tables["books"] |= {"count": 20, "fields": tables["books"]["fields"] | {"id": {"digits": 2}, "title": "Emma"}}
+    crowded = library(tables=tables)
+    for seed in range(300):
+        scenario = make_scenario(crowded, seed, intent="fee")
+        assert items(scenario)[0].wrong.get("book_id") not in scenario.initial.records["books"]
+
+
 def test_who_forgets_a_number_can_describe_it_and_does_not_give_it_wrongly() -> None:
     forgetful = [(s, items(s)[0]) for s in scenarios(300, intent="renew") if items(s)[0].hints]
     assert forgetful

@@ -13,8 +13,10 @@ import pytest
 from dialog_rl_simulators.agenda import Agenda
 
 from dialog_rl import safe_yaml
+from dialog_rl.goals import make_scenario
 from dialog_rl.lint import lint
 from dialog_rl.lint_reading import Finding
+from dialog_rl.scenario import Scenario
 from tests.scenarios.library import FOLDER
 
 Spoil = Callable[[dict[str, Any], dict[str, Any]], object]
@@ -175,6 +177,20 @@ def test_what_only_shows_in_conversation_is_found_by_playing(
 ) -> None:
     found = spoilt(tmp_path, spoil)
     assert any(s == "error" and p == place and message in m for s, p, m in found), found
+
+
+def test_a_forbidden_action_that_changes_nothing_about_success_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lenient(*args: Any, **options: Any) -> Scenario:
+        scenario = make_scenario(*args, **options)
+        success = scenario.success.model_copy(update={"gate": ("communicate",)})
+        return scenario.model_copy(update={"success": success})
+
+    monkeypatch.setattr("dialog_rl.lint.make_scenario", lenient)
+    found = spoilt(tmp_path, lambda f, w: f["tools"]["renew"].pop("require"))
+    places = [p for _, p, m in found if m.startswith("a forbidden action does not matter") or "does not matter, " in m]
+    assert "intents.renew.variants.late" in places
 
 
 def test_a_phrase_that_customers_misread_is_a_warning(tmp_path: Path) -> None:

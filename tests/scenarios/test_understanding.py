@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dialog_rl_scenarios
 import pytest
 
-import dialog_rl_scenarios
 from dialog_rl.pack import load_pack
 from dialog_rl.phrasing import mentions, read_agent
 
@@ -72,7 +72,12 @@ CASES = [("telecom", *case) for case in TELECOM.items()] + [("banking", *case) f
 @pytest.mark.parametrize(("name", "text", "wanted"), CASES, ids=[case[1] for case in CASES])
 def test_an_agent_is_understood_in_words_of_its_own(name: str, text: str, wanted: str) -> None:
     reading = read_agent(text, PACKS[name].phrasing.understand)
-    flags = {"confirm": reading.confirms, "done": reading.done, "refuse": reading.refuses, "else": reading.anything_else}
+    flags = {
+        "confirm": reading.confirms,
+        "done": reading.done,
+        "refuse": reading.refuses,
+        "else": reading.anything_else,
+    }
     assert {*reading.requests, *(flag for flag, is_so in flags.items() if is_so)} == set(wanted.split())
 
 
