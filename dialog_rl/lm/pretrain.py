@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dialog_rl import seeds
 from dialog_rl.errors import ConfigError
-from dialog_rl.lm.demonstrations import Demonstration, Row, drill, row_of, texts_of
+from dialog_rl.lm.demonstrations import Demonstration, Row, drill, rename, respell, row_of, texts_of
 from dialog_rl.lm.held_out import HeldOut, measure, padded, returns_of
 from dialog_rl.lm.induction import seed_induction
 from dialog_rl.lm.policy import EMBEDDED_SHAPE, ModelShape, Policy
@@ -44,6 +44,10 @@ class PretrainConfig:
     value_weight: float = 0.1
     drill_tokens: int = 500_000
     """Ids of copying drill, mixed into the first tenth of the training."""
+    respelled: float = 0.3
+    """Share of the pieces of copied values that are split, so that values in unknown pieces are copied as well."""
+    renamed: float = 0.3
+    """Share of the words that a call repeats after the user which are exchanged for made-up ones."""
     induction: bool = True
     """Start with attention that copies (see the module induction) instead of from noise alone."""
     gradient_norm: float = 1.0
@@ -207,7 +211,7 @@ def _batches(
 
     A conversation too long for the model is left out.
     """
-    rows = (row for d in demonstrations if len(row := row_of(d, renderer)) <= max_length)
+    rows = (row for row in _rows(demonstrations, renderer, config, seed) if len(row) <= max_length)
     drills = _drills(renderer, config, seed)
     for number in itertools.count():
         window = list(itertools.islice(rows, config.window))
@@ -216,6 +220,16 @@ def _batches(
         for batch in of_like_length(window, config.batch_tokens, seeds.generator(seed, "batches", number)):
             yield batch
             yield from itertools.islice(drills, 1)
+
+
+def _rows(
+    demonstrations: Iterable[Demonstration], renderer: EmbeddedRenderer, config: PretrainConfig, seed: int
+) -> Iterator[Row]:
+    rng = seeds.generator(seed, "spelling")
+    for demonstration in demonstrations:
+        renamed = rename(demonstration, rng, share=config.renamed)
+        row = row_of(renamed, renderer, find_copies=config.respelled > 0)
+        yield respell(row, renderer.tokenizer, rng, share=config.respelled) if config.respelled > 0 else row
 
 
 def of_like_length(rows: Sequence[Row], budget: int, rng: random.Random) -> list[list[Row]]:

@@ -171,6 +171,11 @@ class Tokenizer:
         """The piece as it is spelled; empty for special ids, U+FFFD for ids that only pad a model's vocabulary."""
         return self._pieces[token] if token < len(self._pieces) else "\ufffd"
 
+    def id_of(self, piece: str) -> int | None:
+        """The id of a piece as it is spelled; None if the vocabulary has none."""
+        token = self._model.PieceToId(piece)
+        return token if self.piece(token) == piece else None
+
     def byte_of(self, token: int) -> bytes | None:
         return self._bytes[token] if token < len(self._bytes) else None
 
