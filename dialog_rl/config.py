@@ -75,6 +75,12 @@ class Reward(Section):
     )
     weight: float = 1.0
     on_failure: Literal["stop", "abstain"] = "stop"
+    part: Literal["summand", "constraint", "veto"] = Field(
+        default="summand", description="added, kept below a target rate, or forbidding any other gain"
+    )
+    target: float = Field(default=0.0, ge=0, lt=1, description="of a constraint: largest share of violating episodes")
+    scaled: bool = Field(default=False, description="divide by the running standard deviation")
+    adaptive: bool = Field(default=False, description="let the weight follow the learning progress")
     options: Mapping[str, Any] = {}
 
 

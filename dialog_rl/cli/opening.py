@@ -13,7 +13,7 @@ from dialog_rl.config import Settings
 from dialog_rl.errors import ConfigError, EpisodeLogError
 from dialog_rl.plugins.loading import Plugins
 from dialog_rl.plugins.rewards import build_rewards
-from dialog_rl.scoring import OnFailure, Reward, RewardSpec
+from dialog_rl.scoring import OnFailure, Part, Reward, RewardSpec
 from dialog_rl.staging import Stage, open_stage
 
 if TYPE_CHECKING:
@@ -77,6 +77,10 @@ def open_rewards(settings: Settings, plugins: Plugins) -> tuple[Reward, ...]:
                 weight=reward.weight,
                 options=reward.options,
                 on_failure=OnFailure(reward.on_failure),
+                part=Part(reward.part),
+                target=reward.target,
+                scaled=reward.scaled,
+                adaptive=reward.adaptive,
             )
             for reward in settings.rewards
         ]

@@ -92,7 +92,7 @@ def opened_run(
     folder = opening.new_run(settings, name, kind) if folder is None else folder
     from dialog_rl.online.trainer import Trainer
 
-    trainer = Trainer(folder, stages, model, reference, rewards, config)
+    trainer = Trainer(folder, stages, model, reference, rewards, config, plugins=plugins)
     if fresh:
         # The version by its id, so that resuming starts from the same weights whatever the name means by then.
         given = settings.train.version

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dialog_rl import metrics
+from dialog_rl.combination import Combination
 from dialog_rl.conversation import Conversation
 from dialog_rl.episode import Episode
 from dialog_rl.episode_log.log import EpisodeLog
@@ -23,12 +24,13 @@ from dialog_rl.lm import checkpoints, versions
 from dialog_rl.lm.model import SpeakingModel
 from dialog_rl.lm.rollouts import rollouts
 from dialog_rl.online.run_state import load_state, save_state
+from dialog_rl.plugins.loading import Plugins
 from dialog_rl.rl.algorithms.ppo import PPO, PPOConfig
 from dialog_rl.rl.batch import EpisodeBatch
 from dialog_rl.rl.learner import Learner
 from dialog_rl.rl.learner_config import LearnerConfig
 from dialog_rl.rl.update_stats import UpdateStats
-from dialog_rl.scoring import Reward, ScoredEpisode, score_episodes
+from dialog_rl.scoring import Reward, ScoredEpisode
 from dialog_rl.seeds import derive
 from dialog_rl.staging import Stage
 
@@ -83,6 +85,8 @@ class Progress:
     stats: UpdateStats
     speaking_seconds: float
     learning_seconds: float
+    combination: Mapping[str, float] = field(default_factory=dict)
+    """What the next update's rewards are combined with: weights, and rates and multipliers of constraints."""
 
 
 class Trainer:
@@ -96,12 +100,19 @@ class Trainer:
         reference: SpeakingModel,
         rewards: Sequence[Reward],
         config: TrainConfig,
+        *,
+        plugins: Plugins | None = None,
     ) -> None:
-        """model is trained in place; reference is what the KL penalty holds it to, and is never changed."""
+        """model is trained in place; reference is what the KL penalty holds it to, and is never changed.
+
+        `plugins` are told what happens, and may replace the weighted sum of the rewards.
+        """
         if not stages:
             raise ConfigError("train: no packs")
         self.folder, self.config = folder, config
         self._stages, self._model, self._rewards = stages, model, rewards
+        self._plugins = plugins
+        self._combination = Combination(rewards, combine=plugins.combine if plugins is not None else None)
         self._parent = model.version
         for parameter in reference.policy.parameters():
             parameter.requires_grad_(False)
@@ -114,22 +125,36 @@ class Trainer:
         return self.learner.updates
 
     def resume(self) -> tuple[checkpoints.Rejected, ...]:
-        """Take up the latest valid checkpoint, if there is one. Returns those that were passed over, with the reason."""
+        """Take up the latest valid checkpoint, if there is one. Returns those passed over, with the reason."""
         found, rejected = checkpoints.latest_valid(self.folder / "checkpoints")
         if found is not None:
             self._model.load_weights(found.path)
-            self.learner.load_state_dict(load_state(found.path))
+            state = load_state(found.path)
+            self._combination.restore(state.pop("combination", {}))
+            self.learner.load_state_dict(state)
             self._cut_metrics(found.step)
         return rejected
 
     def run(self, *, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
         """Update after update until the configured dialogues are spoken. What is cancelled in mid-update is dropped."""
+        self._tell("on_run_start")
+        error = ""
+        try:
+            yield from self._run(cancelled)
+        except Exception as e:  # marked border: told to the observers and raised again
+            error = f"{type(e).__name__}: {e}"
+            raise
+        finally:
+            self._tell("on_run_end", error=error)
+
+    def _run(self, cancelled: Callable[[], bool]) -> Iterator[Progress]:
         with EpisodeLog.open(self.folder / LOG) as log:
             while self.done < self.config.updates:
                 progress = self._update(log, cancelled)
                 if progress is None:
                     return
                 self._record(progress)
+                self._tell("on_update_end", stats=asdict(progress))
                 last = self.done == self.config.updates
                 if last or self.done % self.config.checkpoint_every == 0:
                     self.checkpoint()
@@ -140,7 +165,7 @@ class Trainer:
 
         def fill(folder: Path) -> None:
             self._model.save(folder)
-            save_state(self.learner.state_dict(), folder)
+            save_state({**self.learner.state_dict(), "combination": self._combination.state()}, folder)
 
         return checkpoints.save(self.folder / "checkpoints", self.done, fill, self._origin(), keep=2)
 
@@ -167,7 +192,9 @@ class Trainer:
         if len(episodes) < self.config.batch:
             return None
         log.append_many(episodes, run=self.folder.name)
-        scored = score_episodes(self._rewards, episodes)
+        for episode in episodes:
+            self._tell("on_episode_end", episode=episode)
+        scored = self._combination.score(episodes)
         spoken = time.perf_counter()
         batch = EpisodeBatch.from_scored(
             scored, self._model.renderer.pad_id, imitate=_succeeded if self.config.imitation else None
@@ -221,7 +248,12 @@ class Trainer:
             stats=stats,
             speaking_seconds=speaking,
             learning_seconds=learning,
+            combination=self._combination.figures(),
         )
+
+    def _tell(self, hook: str, **facts: Any) -> None:
+        if self._plugins is not None:
+            self._plugins.notify(hook, run={"id": self.folder.name, "folder": str(self.folder)}, **facts)
 
     # The record
 
