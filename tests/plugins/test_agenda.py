@@ -216,6 +216,12 @@ def test_an_unexpected_refusal_is_protested() -> None:
     assert acts(Customer(CANCEL).answers("I'm afraid I can't cancel that.")) == ["protest"]
 
 
+def test_a_refusal_after_a_yes_is_protested_though_more_help_is_offered() -> None:
+    customer = Customer(ADDRESS)
+    reply = customer.hears("Shall I send it to 5 Oak Street?", "Sadly I can't do it after all. Anything else?")
+    assert acts(reply) == ["protest"]
+
+
 def test_a_customer_who_must_be_refused_believes_a_false_claim() -> None:
     assert Customer(CANCEL_TOO_LATE).answers("I have cancelled it.").leaves
 
