@@ -7,9 +7,10 @@ import random
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Column, Connection, insert, select, update
 
 from dialog_rl.episode_log import schema
 from dialog_rl.episode_log.database import Database, Disconnected
@@ -39,8 +40,10 @@ class _Pending:
 class _Known:
     """What the log holds of the events in question, kept up with what this transaction adds."""
 
-    events: dict[str, tuple[int, str]] = field(default_factory=dict)
-    """By event id: sequence number and body."""
+    seqs: dict[str, int]
+    """By event id, of those it holds."""
+    bodies: dict[str, str]
+    """By event id, of those among them that are to be appended again."""
 
 
 class Writer:
@@ -49,8 +52,8 @@ class Writer:
         self._patience = patience
         """Seconds to go on trying when a server cannot be reached."""
         self._waiting: list[_Pending] = []
-        self._queue_lock = threading.Lock()
-        self._commit_lock = threading.Lock()
+        self._is_committing = False
+        self._changed = threading.Condition()
 
     def append(self, events: Sequence[NewEvent]) -> tuple[int, ...]:
         """Append events, all or none, and return their sequence numbers once they are durable.
@@ -59,27 +62,38 @@ class Writer:
         except that after `Disconnected` it is not known, and sending them again is harmless.
         """
         pending = _Pending(events=events)
-        with self._queue_lock:
+        with self._changed:
             self._waiting.append(pending)
-        with self._commit_lock:
-            if not pending.done:
-                self._commit_waiting(pending)
+        while batch := self._wait_or_take(pending):
+            self._commit_for(batch)
         if pending.failure is not None:
             raise pending.failure
         return pending.seqs
 
-    def _commit_waiting(self, own: _Pending) -> None:
-        while not own.done:
-            with self._queue_lock:
-                batch, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
-            try:
-                self._commit(batch)
-            except EpisodeLogError as e:
-                for pending in batch:
-                    pending.failure = e
-            finally:
+    def _wait_or_take(self, pending: _Pending) -> list[_Pending]:
+        """Wait until someone has committed this, or become the one who commits for those who have waited longest."""
+        with self._changed:
+            self._changed.wait_for(lambda: pending.done or not self._is_committing)
+            if pending.done:
+                return []
+            batch, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+            self._is_committing = True
+            return batch
+
+    def _commit_for(self, batch: Sequence[_Pending]) -> None:
+        try:
+            self._commit(batch)
+        except EpisodeLogError as e:
+            _fail(batch, e)
+        except BaseException:
+            _fail(batch, EpisodeLogError("interrupted while writing; whether it was written is not known"))
+            raise
+        finally:
+            with self._changed:
                 for pending in batch:
                     pending.done = True
+                self._is_committing = False
+                self._changed.notify_all()
 
     def _commit(self, batch: Sequence[_Pending]) -> None:
         deadline = time.monotonic() + self._patience
@@ -99,6 +113,11 @@ class Writer:
                 wait = min(2 * wait, 1.0)
 
 
+def _fail(batch: Sequence[_Pending], failure: EpisodeLogError) -> None:
+    for pending in batch:
+        pending.failure = failure
+
+
 def _append(connection: Connection, batch: Sequence[_Pending]) -> None:
     state = select(schema.log_state.c.last_seq).with_for_update()
     first = seq = connection.scalars(state).one()
@@ -112,7 +131,7 @@ def _append(connection: Connection, batch: Sequence[_Pending]) -> None:
         except EpisodeLogError as e:
             pending.failure = e
             for _, event in mine:
-                del known.events[event.event_id]
+                del known.seqs[event.event_id], known.bodies[event.event_id]
             continue
         seq += len(mine)
         fresh += mine
@@ -123,30 +142,37 @@ def _append(connection: Connection, batch: Sequence[_Pending]) -> None:
 
 def _place(event: NewEvent, known: _Known, last_seq: int, mine: list[tuple[int, NewEvent]]) -> int:
     """The sequence number of one event: the one it has, or the next. Raises EpisodeLogError if it may not be added."""
-    present = known.events.get(event.event_id)
+    present = known.seqs.get(event.event_id)
     if present is not None:
-        if not same(present[1], event.body):
+        if not same(known.bodies[event.event_id], event.body):
             raise EpisodeLogError(f"event {event.event_id} is in the log already, with another content")
-        return present[0]
-    if event.never_after in known.events:
+        return present
+    if event.never_after in known.seqs:
         raise EpisodeLogError(f"event {event.event_id}: the conversation has ended")
-    if event.after and not any(key in known.events for key in event.after):
+    if event.after and not any(key in known.seqs for key in event.after):
         raise EpisodeLogError(f"event {event.event_id}: there is no {' or '.join(event.after)} in the log")
-    mine.append((last_seq + len(mine) + 1, event))
-    known.events[event.event_id] = (last_seq + len(mine), event.body)
-    return last_seq + len(mine)
+    seq = last_seq + len(mine) + 1
+    mine.append((seq, event))
+    known.seqs[event.event_id], known.bodies[event.event_id] = seq, event.body
+    return seq
 
 
-def _known(connection: Connection, events: Iterable[NewEvent]) -> _Known:
-    keys = {key for e in events for key in (e.event_id, *e.after, e.never_after) if key}
-    known = _Known()
-    ordered = sorted(keys)
+def _known(connection: Connection, events: Sequence[NewEvent]) -> _Known:
     table = schema.events.c
+    keys = {key for e in events for key in (e.event_id, *e.after, e.never_after) if key}
+    seqs = _looked_up(connection, table.seq, keys)
+    again = {e.event_id for e in events} & seqs.keys()
+    return _Known(seqs=seqs, bodies=_looked_up(connection, table.body, again))
+
+
+def _looked_up(connection: Connection, column: Column[Any], keys: Iterable[str]) -> dict[str, Any]:
+    """One column of the events with these ids, by id."""
+    ordered, event_id = sorted(keys), schema.events.c.event_id
+    found: dict[str, Any] = {}
     for start in range(0, len(ordered), _LOOKUP):
-        wanted = table.event_id.in_(ordered[start : start + _LOOKUP])
-        for row in connection.execute(select(table.event_id, table.seq, table.body).where(wanted)):
-            known.events[row.event_id] = (row.seq, row.body)
-    return known
+        wanted = select(event_id, column).where(event_id.in_(ordered[start : start + _LOOKUP]))
+        found |= {row[0]: row[1] for row in connection.execute(wanted)}
+    return found
 
 
 def _insert(connection: Connection, fresh: Sequence[tuple[int, NewEvent]]) -> None:

@@ -41,7 +41,8 @@ def postgres() -> Iterator[str]:
     engine = create_engine(SERVER)
     with engine.begin() as connection:
         connection.execute(text(f"CREATE SCHEMA {name}"))
-    yield make_url(SERVER).update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(hide_password=False)
+    options = {"options": f"-csearch_path={name}", "application_name": name}
+    yield make_url(SERVER).update_query_dict(options).render_as_string(hide_password=False)
     with engine.begin() as connection:
         connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
     engine.dispose()

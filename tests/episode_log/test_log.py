@@ -43,7 +43,7 @@ def spell_pairs(text: str) -> str:
     return re.sub("[\ud800-\udbff][\udc00-\udfff]", spell, text)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(made.episodes)
 def test_any_episode_is_read_back_bit_for_bit(log: EpisodeLog, episode: Episode):
     episode = replace(episode, episode_id=f"e{log.last_seq()}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import create_engine, event, text
 
 from dialog_rl import faults
 from dialog_rl.episode import Rating
@@ -144,6 +145,22 @@ def _limit_pages(log: EpisodeLog, pages: int) -> list[int]:
     return limit
 
 
+def test_a_writer_that_is_interrupted_does_not_tell_the_others_that_it_wrote(log: EpisodeLog):
+    faults.arm("log.events_inserted:1:delay=0.2, log.before_commit:2:raise")
+    told: list[str] = []
+
+    def append(n: int) -> None:
+        try:
+            told.append(f"{n}: {log.append(made.episode(f'e{n}', turns=0))}")
+        except (EpisodeLogError, faults.InjectedFault) as e:
+            told.append(f"{type(e).__name__}: {e}")
+
+    run_together(*(lambda n=n: append(n) for n in range(8)))
+    acknowledged = [line for line in told if not line.startswith(("Episode", "Injected"))]
+    assert len(told) == 8 and len(acknowledged) == log.count() < 8
+    assert sum(line.startswith("Injected") for line in told) == 1
+
+
 def test_an_error_and_its_traceback_hold_no_words_of_the_conversation(open_log: Opener):
     log = open_log()
     secret = "my card is 4242 4242"
@@ -152,6 +169,7 @@ def test_an_error_and_its_traceback_hold_no_words_of_the_conversation(open_log: 
         connection.execute(text("DROP TABLE episode_policies"))
     with pytest.raises(EpisodeLogError) as caught:
         log.append_many([made.episode(secret[:7] + "x"), made.episode("e2", policy=secret)])
+    assert log.database.engine.hide_parameters  # for what SQLAlchemy itself may log
     shown = "".join(traceback.format_exception(caught.value))
     assert "4242" not in shown and "card" not in shown and "on its way" not in shown.lower()
 
@@ -170,3 +188,64 @@ def test_ids_are_data_and_never_part_of_a_statement(log: EpisodeLog):
     log.append(made.episode(evil, pack=evil, policy=evil), run=evil)
     log.rate(Rating(episode_id=evil, rater=evil, value=1.0), event_id=evil)
     assert log.get(evil).pack == evil and log.ratings(evil)[0].rater == evil
+
+
+def test_a_disk_that_is_really_full_refuses_and_recovers(tmp_path: Path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", disk], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        with EpisodeLog.open(disk / "log.sqlite") as log:
+            acknowledged: list[str] = []
+            with pytest.raises(EpisodeLogError, match="full|disk I/O"):
+                for n in range(500):
+                    log.append(made.episode(f"e{n}", turns=3))
+                    acknowledged.append(f"e{n}")
+            assert len(acknowledged) > 10
+            assert log.check().episodes == len(acknowledged)
+            subprocess.run(["mount", "-o", "remount,size=8m", disk], check=True)
+            log.append(made.episode("after"))
+            assert log.check().episodes == len(acknowledged) + 1
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_a_server_that_drops_its_connections_loses_and_doubles_nothing(postgres: str, caplog: pytest.LogCaptureFixture):
+    with EpisodeLog.open(postgres) as log:
+        stop = threading.Event()
+
+        def chat(name: str) -> None:
+            for n in range(25):
+                log.append(made.episode(f"{name}{n}", turns=0))
+
+        def disturb() -> None:
+            while not stop.wait(0.03):
+                _drop_connections(postgres)
+
+        disturber = threading.Thread(target=disturb)
+        disturber.start()
+        try:
+            run_together(*(lambda name=name: chat(name) for name in "abcd"))
+        finally:
+            stop.set()
+            disturber.join()
+    with EpisodeLog.open(postgres) as log:
+        assert log.check().episodes == log.last_seq() == 100
+    assert "trying again" in caplog.text
+
+
+def _drop_connections(url: str) -> None:
+    """End every other connection that has this test's schema open."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        mine = connection.scalars(text("SHOW search_path")).one()
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid() "
+                "AND a.datname = current_database() AND a.application_name = :mine"
+            ),
+            {"mine": mine},
+        )
+    engine.dispose()
