@@ -81,6 +81,7 @@ def test_a_wrong_number_is_told_first_and_corrected_when_asked_again() -> None:
     assert acts(customer.answers("What is the order number?")) == ["inform order_id=7079"]
     again = customer.answers("I can't find order 7079. What is the order number?")
     assert acts(again) == ["correct order_id=7072"] and "7072" in again.message.text
+    assert acts(customer.answers("Once more, what is the order number?")) == ["inform order_id=7072"]
 
 
 def test_a_forgotten_number_is_described_instead() -> None:
