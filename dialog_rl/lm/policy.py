@@ -26,13 +26,13 @@ _ATTENTION: dict[str, Any] = {"attn_implementation": "sdpa"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelShape:
-    """The embedded model's size: about 4.8 million parameters, a tenth of a second for 3,000 tokens on one core."""
+    """The embedded model's size: 2.8 million parameters. Wider ones copied no better for the same tokens, at twice the cost."""
 
     vocab_size: int = 3072
-    hidden: int = 256
+    hidden: int = 192
     layers: int = 5
-    heads: int = 4
-    intermediate: int = 704
+    heads: int = 3
+    intermediate: int = 512
     max_positions: int = 1024
     rope_theta: float = 100_000.0
     """Base of the rotary frequencies: a large one leaves more dimensions that compare contents at any distance."""

@@ -28,7 +28,7 @@ from dialog_rl.lm.tokenizer import Tokenizer, train_tokenizer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainConfig:
-    tokens: int = 16_000_000
+    tokens: int = 9_000_000
     """Ids to learn from, padding not counted. The schedule is laid out over these."""
     batch_tokens: int = 4096
     """Ids in one step, padding counted."""
@@ -42,7 +42,7 @@ class PretrainConfig:
     """Share of the tokens over which the learning rate rises; then it falls in a line to 2 % of its peak."""
     observation_weight: float = 0.1
     value_weight: float = 0.1
-    drill_tokens: int = 500_000
+    drill_tokens: int = 0
     """Ids of copying drill, mixed into the first tenth of the training."""
     respelled: float = 0.3
     """Share of the pieces of copied values that are split, so that values in unknown pieces are copied as well."""
