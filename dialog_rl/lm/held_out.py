@@ -11,6 +11,8 @@ from torch import Tensor
 from dialog_rl.lm.demonstrations import Row
 from dialog_rl.lm.policy import Policy
 
+LENGTH_STEP = 32
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOut:
@@ -31,8 +33,11 @@ class HeldOut:
 
 
 def padded(rows: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor]:
-    """ids_BT with 0 on the right, action_mask_BT, and present_BT, which is False on padding."""
-    longest = max(map(len, rows))
+    """ids_BT with 0 on the right, action_mask_BT, and present_BT, which is False on padding.
+
+    T is a multiple of LENGTH_STEP: the matrix library keeps some megabytes for every shape it has ever met.
+    """
+    longest = -(-max(map(len, rows)) // LENGTH_STEP) * LENGTH_STEP
     ids_BT = torch.zeros(len(rows), longest, dtype=torch.long)
     action_mask_BT = torch.zeros(len(rows), longest, dtype=torch.bool)
     present_BT = torch.zeros(len(rows), longest, dtype=torch.bool)

@@ -184,7 +184,7 @@ def loss_of(policy: Policy, rows: Sequence[Row], config: PretrainConfig) -> tupl
     ids_BT, action_mask_BT, present_BT = padded(rows)
     weight_BT = torch.where(action_mask_BT, 1.0, config.observation_weight * present_BT)
     weight_BT[:, 0] = 0.0
-    rows_N, columns_N = weight_BT.nonzero(as_tuple=True)
+    rows_N, columns_N = _positions(weight_BT)
     before_ND = policy.hidden(ids_BT)[rows_N, columns_N - 1]
     with torch.autocast(policy.device.type, dtype=torch.bfloat16):
         logits_NV = policy.logits(before_ND)
@@ -198,6 +198,13 @@ def loss_of(policy: Policy, rows: Sequence[Row], config: PretrainConfig) -> tupl
     with torch.no_grad():
         sums = torch.stack([torch.where(acted_N, nll_N, 0.0).sum(), error_N.sum(), actions.float()])
     return loss, sums
+
+
+def _positions(weight_BT: Tensor) -> tuple[Tensor, Tensor]:
+    """Row and column of every position that weighs, filled up with (0, 0), which does not, to a multiple of 512."""
+    rows_N, columns_N = weight_BT.nonzero(as_tuple=True)
+    missing = -len(rows_N) % 512
+    return F.pad(rows_N, (0, missing)), F.pad(columns_N, (0, missing))
 
 
 def _batches(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dialog_rl.lm.demonstrations import Copy, Row
-from dialog_rl.lm.held_out import measure, padded
+from dialog_rl.lm.held_out import LENGTH_STEP, measure, padded
 
 VOCABULARY = 8
 
@@ -57,8 +57,9 @@ def test_without_copies_the_shares_are_not_numbers() -> None:
     assert math.isnan(measure(Knowing(set()), [Row(ids=(1, 2), action_mask=(False, True), episode_return=1.0)]).exact)  # type: ignore[arg-type]
 
 
-def test_rows_are_padded_on_the_right() -> None:
+def test_rows_are_padded_on_the_right_to_few_different_lengths() -> None:
     ids_BT, action_mask_BT, present_BT = padded(ROWS)
-    assert ids_BT.tolist() == [[1, 3, 4, 5, 6], [2, 3, 4, 0, 0]]
-    assert action_mask_BT.tolist() == [[False, False, True, True, True], [False, True, True, False, False]]
-    assert present_BT.tolist() == [[True] * 5, [True] * 3 + [False] * 2]
+    assert ids_BT.shape == (2, LENGTH_STEP)
+    assert ids_BT[:, :5].tolist() == [[1, 3, 4, 5, 6], [2, 3, 4, 0, 0]] and not ids_BT[:, 5:].any()
+    assert action_mask_BT.nonzero().tolist() == [[0, 2], [0, 3], [0, 4], [1, 1], [1, 2]]
+    assert present_BT.sum(1).tolist() == [5, 3]
