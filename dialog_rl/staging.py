@@ -98,8 +98,17 @@ class Customers:
 def open_stage(registry: Registry, pack: str, simulator: str = "agenda", **options: Any) -> Stage:
     """The stage of a pack by name or folder. Raises ScenarioError or ConfigError saying what there is instead."""
     opened = find_pack(registry, pack)
-    made = registry.user_simulators[simulator].make(options, {"pack": opened})
+    made = _make_simulator(registry, opened, simulator, options)
     return Stage(pack=opened, simulator=made, simulator_name=simulator)
+
+
+def _make_simulator(registry: Registry, pack: Pack, name: str, options: Mapping[str, Any]) -> Any:
+    """A registered simulator, lent the pack and, for mixtures, the others by name."""
+
+    def another(other: str, more: Mapping[str, Any]) -> Any:
+        return _make_simulator(registry, pack, other, more)
+
+    return registry.user_simulators[name].make(options, {"pack": pack, "simulators": another})
 
 
 def find_pack(registry: Registry, name: str) -> Pack:

@@ -15,7 +15,7 @@ HOUSE = ("dialog_rl", "plugins/dialog_rl_rewards", "plugins/dialog_rl_simulators
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors seeds text safe_yaml durable faults",),
     ("episode", "scenario pack config"),
-    ("world goals phrasing expressions help_search metrics hacks", "scoring combination hookspecs"),
+    ("world goals phrasing expressions help_search metrics hacks", "chat_server", "scoring combination hookspecs"),
     ("conversation", "expert", "episode_log"),
     ("plugins",),
     ("staging lint lint_reading", "testing"),

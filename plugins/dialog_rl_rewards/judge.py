@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
+from dialog_rl.chat_server import ChatServer
 from dialog_rl.episode import Episode, Role
 from dialog_rl.errors import ConfigError, RewardError
 from dialog_rl.scoring import Score
@@ -23,15 +19,7 @@ _INSTRUCTIONS = (
     '{"verdict": "no"} if it does not.'
 )
 _VERDICT = re.compile(r'\{\s*"verdict"\s*:\s*"(yes|no)"\s*\}', re.IGNORECASE)
-_REPLY_LIMIT = 1 << 20
 _TEXT_LIMIT = 24_000
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect would send the conversation, and the key with it, somewhere that nobody configured."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
 
 
 class Judge:
@@ -55,15 +43,11 @@ class Judge:
         key_variable: str = "DIALOG_RL_JUDGE_KEY",
     ) -> None:
         """`url` is the server's base, as in http://127.0.0.1:8000/v1; `timeout` in seconds; `at_once` requests."""
-        if not url.startswith(("http://", "https://")):
-            raise ConfigError(f"the judge's url must begin with http:// or https://, not {url!r}")
-        if votes < 1 or attempts < 1:
-            raise ConfigError("votes and attempts must be at least 1")
-        self._url = url.rstrip("/") + "/chat/completions"
-        self._model, self._rubric, self._temperature = model, rubric, temperature
-        self._votes, self._timeout, self._attempts, self._at_once = votes, timeout, attempts, at_once
-        self._key = os.environ.get(key_variable, "")
-        self._opener = urllib.request.build_opener(_NoRedirects)
+        if votes < 1:
+            raise ConfigError(f"votes must be at least 1, not {votes}")
+        key = os.environ.get(key_variable, "")
+        self._server = ChatServer(url=url, model=model, key=key, timeout=timeout, attempts=attempts)
+        self._rubric, self._votes, self._temperature, self._at_once = rubric, votes, temperature, at_once
 
     def score(self, episodes: Sequence[Episode]) -> list[Score]:
         asked = [(transcript(episode), vote) for episode in episodes for vote in range(self._votes)]
@@ -83,42 +67,10 @@ class Judge:
 
     def _ask(self, text: str, vote: int) -> bool | None:
         question = f"Statement: {self._rubric}\n\n<conversation>\n{text}\n</conversation>"
-        body = {
-            "model": self._model,
-            "temperature": self._temperature,
-            "seed": vote,
-            "max_tokens": 50,
-            "messages": [
-                {"role": "system", "content": _INSTRUCTIONS},
-                {"role": "user", "content": question},
-            ],
-        }
-        answer = self._post(body)
-        try:
-            content = answer["choices"][0]["message"]["content"]
-        except (KeyError, IndexError, TypeError) as e:
-            raise RewardError(f"{self._url}: the answer is not a chat completion") from e
-        found = _VERDICT.findall(str(content))
+        messages = [{"role": "system", "content": _INSTRUCTIONS}, {"role": "user", "content": question}]
+        answer = self._server.complete(messages, temperature=self._temperature, seed=vote, max_tokens=50)
+        found = _VERDICT.findall(answer)
         return found[-1].lower() == "yes" if found else None
-
-    def _post(self, body: dict[str, Any]) -> Any:
-        headers = {"Content-Type": "application/json"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        request = urllib.request.Request(self._url, json.dumps(body).encode(), headers)
-        for attempt in range(self._attempts):
-            try:
-                with self._opener.open(request, timeout=self._timeout) as reply:
-                    return json.loads(reply.read(_REPLY_LIMIT))
-            except urllib.error.HTTPError as e:
-                error = f"HTTP {e.code} {e.reason}"
-                if e.code < 500 and e.code not in (408, 429):
-                    break
-            except (OSError, ValueError) as e:
-                error = f"{type(e).__name__}: {getattr(e, 'reason', e)}"
-            if attempt + 1 < self._attempts:
-                time.sleep(min(4.0, 0.2 * 2**attempt))
-        raise RewardError(f"{self._url}: {error}")
 
 
 def transcript(episode: Episode) -> str:

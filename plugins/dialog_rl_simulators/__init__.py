@@ -14,3 +14,19 @@ def register_user_simulators(register: Register) -> None:
         "agenda", "dialog_rl_simulators.agenda:Agenda", needs=("pack",),
         description="works through the goal's items, and reads free text through the pack's phrase patterns",
     )  # fmt: skip
+    register(
+        "lm", "dialog_rl_simulators.spoken:LocalModel", needs=("speak",),
+        description="a language model in this program plays the customer from the scenario",
+    )  # fmt: skip
+    register(
+        "openai", "dialog_rl_simulators.spoken:OpenAI",
+        description="any OpenAI-compatible server plays the customer from the scenario",
+    )  # fmt: skip
+    register(
+        "replayed", "dialog_rl_simulators.replayed:Replayed", needs=("pack", "episodes"),
+        description="a logged customer's messages again; an agenda takes over where the agent diverges",
+    )  # fmt: skip
+    register(
+        "mixture", "dialog_rl_simulators.mixture:Mixture", needs=("simulators",),
+        description="several simulators in given shares",
+    )  # fmt: skip

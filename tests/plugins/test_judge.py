@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from dialog_rl_rewards.judge import Judge, transcript
 
-from dialog_rl.errors import ConfigError, RewardError
+from dialog_rl.errors import ConfigError, PluginError, RewardError
 from dialog_rl.testing.episodes import called, make_episode
 
 Answer = Callable[[dict[str, Any], dict[str, str]], tuple[int, Any]]
@@ -112,7 +112,7 @@ def test_a_server_that_recovers_is_asked_again(server: Server) -> None:
 @pytest.mark.parametrize("status", [401, 404, 302, 500])
 def test_a_server_that_refuses_is_a_failure_never_a_score(server: Server, status: int) -> None:
     server.answer = lambda body, _: (status, {})
-    with pytest.raises(RewardError, match=f"HTTP {status}"):
+    with pytest.raises(PluginError, match=f"HTTP {status}"):
         judge(server, votes=1, attempts=2).score([GOOD])
     assert len(server.requests) == (2 if status == 500 else 1)
 
@@ -120,12 +120,12 @@ def test_a_server_that_refuses_is_a_failure_never_a_score(server: Server, status
 @pytest.mark.parametrize("content", [b"not json", {"choices": []}, [], {"choices": [{"message": None}]}])
 def test_an_answer_of_another_shape_is_a_failure(server: Server, content: Any) -> None:
     server.answer = lambda body, _: (200, content)
-    with pytest.raises(RewardError):
+    with pytest.raises(PluginError):
         judge(server, votes=1, attempts=1).score([GOOD])
 
 
 def test_nobody_listening_is_a_failure() -> None:
-    with pytest.raises(RewardError, match="127.0.0.1:9"):
+    with pytest.raises(PluginError, match="127.0.0.1:9"):
         Judge(url="http://127.0.0.1:9/v1", model="m", attempts=1, timeout=1).score([GOOD])
 
 
