@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dialog_rl import config
 from dialog_rl.cli.output import note
 from dialog_rl.config import Settings
 from dialog_rl.errors import ConfigError, EpisodeLogError
@@ -64,6 +65,15 @@ def open_stages(plugins: Plugins, packs: Sequence[str], simulator: str = "agenda
 def all_packs(plugins: Plugins, packs: Sequence[str]) -> tuple[str, ...]:
     """The packs named, "all" for every registered one."""
     return tuple(sorted(plugins.registry.scenario_packs)) if "all" in packs else tuple(packs)
+
+
+def configured_rewards(settings: Settings) -> tuple[config.Reward, ...]:
+    """The configured rewards, or the built-in mixture written as such."""
+    if settings.rewards:
+        return settings.rewards
+    from dialog_rl.online.apprentice import DEFAULT_REWARDS
+
+    return tuple(config.Reward(use=spec.use, weight=spec.weight, options=spec.options) for spec in DEFAULT_REWARDS)
 
 
 def open_rewards(settings: Settings, plugins: Plugins) -> tuple[Reward, ...]:

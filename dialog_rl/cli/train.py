@@ -36,6 +36,9 @@ RUN_FILE = "run.json"
 @click.option("--kl", type=click.FloatRange(min=0), help="Weight of the divergence from the starting version.")
 @click.option("--seed", type=click.IntRange(min=0), help="Everything random follows from it.")
 @click.option("--run", "name", metavar="NAME", help="Name of the run. Default: train-1, train-2, …")
+@click.option(
+    "--reward", "more_rewards", multiple=True, metavar="NAME[=WEIGHT]", help="A reward beside those of the settings."
+)
 @click.option("--resume", metavar="RUN", help="Go on with a run, with the settings it began with.")
 @environment_options
 @as_json
@@ -44,6 +47,7 @@ def train(
     packs: tuple[str, ...],
     name: str | None,
     resume: str | None,
+    more_rewards: tuple[str, ...],
     as_json: bool,
     config_file: Path | None,
     plugin: tuple[Path, ...],
@@ -59,17 +63,28 @@ def train(
     with open_environment(config_file, plugin, no_plugin, **changes) as (resolved, plugins):
         settings = resolved.settings
         if resume is not None:
-            if any(value is not None and value != () for value in changes.values()) or name is not None:
+            if any(value is not None and value != () for value in changes.values()) or name or more_rewards:
                 raise ConfigError("a resumed run keeps the settings it began with; leave the other options out")
             folder = opening.find_run(settings, resume)
             settings = read_run(folder, settings)
         else:
             packs = opening.all_packs(plugins, settings.train.packs)
-            settings = settings.model_copy(update={"train": settings.train.model_copy(update={"packs": packs})})
+            rewards = (*opening.configured_rewards(settings), *map(named_reward, more_rewards))
+            changed = {"train": settings.train.model_copy(update={"packs": packs})}
+            settings = settings.model_copy(update={**changed, "rewards": rewards} if more_rewards else changed)
             folder = None
         with opened_run(settings, plugins, folder, name=name, kind="train") as run:
             teach(run, as_json=as_json)
             finish(run, as_json=as_json)
+
+
+def named_reward(text: str) -> Reward:
+    """`politeness=0.5` as a reward with that weight."""
+    use, equals, weight = text.partition("=")
+    try:
+        return Reward(use=use, weight=float(weight) if equals else 1.0)
+    except ValueError:
+        raise ConfigError(f"--reward {text!r}: write NAME or NAME=WEIGHT, with a number") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
