@@ -52,7 +52,7 @@ class Train(Section):
     learning_rate: float | None = Field(default=None, gt=0)
     epochs: int | None = Field(default=None, ge=1, description="passes over an update's dialogues")
     minibatch: int | None = Field(default=None, ge=1, description="dialogues an optimizer step")
-    level: Literal["token", "turn"] | None = Field(default=None, description="what an action is to GAE")
+    level: Literal["token", "step"] | None = Field(default=None, description="what an action is to GAE")
     gamma: float | None = Field(default=None, ge=0, le=1, description="discount an action")
     lam: float | None = Field(default=None, ge=0, le=1, description="GAE's lambda")
     clip: float | None = Field(default=None, gt=0, description="PPO's clip of the probability ratio")

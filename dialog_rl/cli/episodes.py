@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -195,12 +196,8 @@ def export(
     """Write episodes of WHERE as JSON Lines, one whole episode a line."""
     count = 0
     with open_log(where) as log:
-        stream = out.open("x", encoding="ascii") if out is not None else click.get_text_stream("stdout")
-        try:
+        with out.open("x", encoding="ascii") if out is not None else nullcontext(sys.stdout) as stream:
             for logged in log.episodes(query(pack, split, stop, policy)):
                 stream.write(json.dumps(to_json(logged.episode), allow_nan=False) + "\n")
                 count += 1
-        finally:
-            if out is not None:
-                stream.close()
     note(f"{count} episodes" + (f" written to {out}" if out is not None else ""))

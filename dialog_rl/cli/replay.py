@@ -14,8 +14,10 @@ from dialog_rl.cli.episodes import judged, line, open_log, spoken
 from dialog_rl.cli.options import as_json, environment_options, open_environment
 from dialog_rl.cli.output import emit, emit_json, note
 from dialog_rl.config import Settings
-from dialog_rl.episode import Episode, Turn
-from dialog_rl.errors import CheckpointError, DialogRLError
+from dialog_rl.conversation import Conversation, UserReply
+from dialog_rl.episode import Episode, Message, Role, StopReason, Turn
+from dialog_rl.errors import CheckpointError, ConfigError, DialogRLError
+from dialog_rl.staging import scenario_of
 from dialog_rl.text import one_line
 
 if TYPE_CHECKING:
@@ -51,12 +53,14 @@ class Replay:
 @click.command()
 @click.argument("episode_id")
 @click.argument("where", required=False)
+@click.option("--pack", metavar="NAME|DIR", help="The pack it was made from, where that is not installed.")
 @click.option("--version", metavar="VERSION", help="Let another version speak; 'expert' for the scripted one.")
 @environment_options
 @as_json
 def replay(
     episode_id: str,
     where: str | None,
+    pack: str | None,
     version: str | None,
     as_json: bool,
     config_file: Path | None,
@@ -72,7 +76,13 @@ def replay(
     with open_log(where) as log:
         logged = log.get(episode_id)
     with open_environment(config_file, plugin, no_plugin) as (resolved, plugins):
-        stage = opening.open_stages(plugins, (logged.pack,), logged.simulator)[0]
+        if pack is None and logged.pack not in plugins.registry.scenario_packs:
+            raise ConfigError(
+                f"the episode was made from a pack {logged.pack!r}, not installed; name its folder: --pack"
+            )
+        simulated = logged.simulator in plugins.registry.user_simulators
+        simulator = logged.simulator if simulated else "agenda"
+        (stage,) = opening.open_stages(plugins, (pack or logged.pack,), simulator)
         done = run_again(stage, logged, version, resolved.settings)
     if as_json:
         emit_json("replay", _document(done))
@@ -96,7 +106,7 @@ def run_again(stage: Stage, logged: Episode, version: str | None, settings: Sett
 
 def played(stage: Stage, logged: Episode) -> Episode:
     """The logged actions once more, to a customer and a back office made anew."""
-    conversation = stage.again(logged)
+    conversation = begin_again(stage, logged)
     for step in logged.steps:
         if conversation.stopped is not None:
             break
@@ -118,7 +128,42 @@ def _spoken(stage: Stage, logged: Episode, version: str, settings: Settings) -> 
         update={"evaluate": settings.evaluate.model_copy(update={"temperature": logged.temperature})}
     )
     (speaker,) = open_contestants(changed, (version,), lambda: False)
-    return next(iter(speaker.play(stage)([stage.again(logged)])))
+    return next(iter(speaker.play(stage)([begin_again(stage, logged)])))
+
+
+class LoggedPerson:
+    """Somebody who was no simulation, once more: says in each turn what they said then, whatever is answered."""
+
+    def __init__(self, logged: Episode) -> None:
+        self._turns = iter(logged.turns)
+        self._left = len(logged.turns) - 1 if logged.stop is StopReason.USER_LEFT else -1
+        self._said = -1
+
+    def open(self) -> UserReply:
+        turn = next(self._turns, None)
+        self._said += 1
+        if turn is None:
+            return UserReply(message=Message(role=Role.USER, text=""), leaves=True)
+        return UserReply(message=turn.user, leaves=self._said == self._left and not turn.steps)
+
+    def reply(self, message: Message) -> UserReply:
+        return self.open()
+
+
+def begin_again(stage: Stage, logged: Episode) -> Conversation:
+    """The conversation at its beginning, with the same simulated customer, or a person's words as they were logged."""
+    if logged.simulator == stage.simulator_name:
+        return stage.again(logged)
+    return stage.conversation_with(
+        LoggedPerson(logged),
+        scenario_of(logged),
+        logged.seed,
+        episode_id=logged.episode_id,
+        simulator=logged.simulator,
+        tokenizer=logged.tokenizer,
+        temperature=logged.temperature,
+        started_at=logged.started_at,
+    )
 
 
 def _as_heard(turn: Turn) -> tuple[Any, ...]:
