@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from dialog_rl import metrics
 from dialog_rl.combination import Combination
 from dialog_rl.conversation import Conversation
 from dialog_rl.episode import Episode
-from dialog_rl.episode_log.log import EpisodeLog
+from dialog_rl.episode_log.log import EpisodeLog, Query
 from dialog_rl.errors import ConfigError
 from dialog_rl.goals import make_scenario
 from dialog_rl.lm import checkpoints, versions
@@ -31,7 +31,7 @@ from dialog_rl.rl.learner import Learner
 from dialog_rl.rl.learner_config import LearnerConfig
 from dialog_rl.rl.update_stats import UpdateStats
 from dialog_rl.scoring import Reward, ScoredEpisode
-from dialog_rl.seeds import derive
+from dialog_rl.seeds import derive, generator
 from dialog_rl.staging import Stage
 
 LOG = "episodes.db"
@@ -51,8 +51,8 @@ class TrainConfig:
     seed: int = 0
     checkpoint_every: int = 4
     """Updates."""
-    imitation: bool = True
-    """Successful conversations are imitated beside the policy gradient, with `learner.imitation_coef`."""
+    replay: int = 64
+    """Earlier successful conversations that an update imitates, with `learner.imitation_coef`, beside its own."""
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
 
@@ -116,6 +116,7 @@ class Trainer:
         self._parent = model.version
         for parameter in reference.policy.parameters():
             parameter.requires_grad_(False)
+        self._successes: list[ScoredEpisode] = []
         self.learner = Learner(model.policy, reference.policy, PPO(config.ppo), config.learner)
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -133,7 +134,23 @@ class Trainer:
             self._combination.restore(state.pop("combination", {}))
             self.learner.load_state_dict(state)
             self._cut_metrics(found.step)
+            self._remember_log()
         return rejected
+
+    def _remember_log(self) -> None:
+        """The successes so far, read again from the log: what came after the checkpoint is about to be made again."""
+        with EpisodeLog.open(self.folder / LOG) as log:
+            episodes = [logged.episode for logged in log.episodes(Query(run=self.folder.name))]
+        end = self._episode_id(self.done * self.config.batch)
+        self._remember(sorted((e for e in episodes if e.episode_id < end), key=lambda e: e.episode_id))
+
+    def _remember(self, episodes: Iterable[Episode]) -> None:
+        # Only its tokens are used, so a remembered episode carries no reward.
+        self._successes += [
+            ScoredEpisode(episode=e, components={}, reward=0.0, step_rewards=(0.0,) * sum(1 for _ in e.steps))
+            for e in episodes
+            if _succeeded(e)
+        ]
 
     def run(self, *, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
         """Update after update until the configured dialogues are spoken. What is cancelled in mid-update is dropped."""
@@ -197,10 +214,17 @@ class Trainer:
         scored = self._combination.score(episodes)
         spoken = time.perf_counter()
         batch = EpisodeBatch.from_scored(
-            scored, self._model.renderer.pad_id, imitate=_succeeded if self.config.imitation else None
+            scored, self._model.renderer.pad_id, replayed=self._replayed(), imitate=lambda one: _succeeded(one.episode)
         )
         stats = self.learner.update(batch)
+        self._remember(episodes)
         return self._progress(scored, stats, spoken - started, time.perf_counter() - spoken)
+
+    def _replayed(self) -> list[ScoredEpisode]:
+        if self.config.learner.imitation_coef == 0:
+            return []
+        rng = generator(self.config.seed, "replay", self.done)
+        return rng.sample(self._successes, min(self.config.replay, len(self._successes)))
 
     def _speak(self, cancelled: Callable[[], bool]) -> list[Episode]:
         """This update's conversations, in the order of their numbers, whichever ended first."""
@@ -225,10 +249,13 @@ class Trainer:
             yield stage.conversation(
                 scenario,
                 seed,
-                episode_id=f"{self.folder.name}-{number:07d}",
+                episode_id=self._episode_id(number),
                 tokenizer=self._model.renderer.fingerprint,
                 temperature=self.config.temperature,
             )
+
+    def _episode_id(self, number: int) -> str:
+        return f"{self.folder.name}-{number:07d}"
 
     def _progress(
         self, scored: Sequence[ScoredEpisode], stats: UpdateStats, speaking: float, learning: float
@@ -287,8 +314,8 @@ def _update_of(line: str) -> int:
         return _NEVER
 
 
-def _succeeded(one: ScoredEpisode) -> bool:
-    return metrics.success(one.episode).reached and not metrics.violations(one.episode)
+def _succeeded(episode: Episode) -> bool:
+    return metrics.success(episode).reached and not metrics.violations(episode)
 
 
 def _mean(values: Sequence[float]) -> float:
