@@ -42,7 +42,7 @@ def manifest_of(folder: Path, text: str, **more) -> Manifest:
 
 
 def test_a_plugin_is_described_without_being_imported(tmp_path: Path) -> None:
-    manifest = manifest_of(tmp_path, source(imported="a_library_that_is_not_there"))
+    manifest = manifest_of(tmp_path, source() + "\nraise RuntimeError('imported')")
     assert manifest.summary == "Thanks and please."
     assert manifest.hooks == ("register_rewards", "on_rating")
     assert manifest.registrations == (Named(kind="rewards", name="thanks", description="counts thanks"),)
@@ -56,6 +56,7 @@ def test_a_plugin_is_described_without_being_imported(tmp_path: Path) -> None:
         (source(api=2), "dialog_rl_api = 2; this program has 1"),
         (source(hook="register_reward"), "'register_reward' is not a hook; did you mean 'register_rewards'?"),
         ("x = '\0'", "plugin.py cannot be read"),
+        (source(imported="a_library_that_is_not_there"), "it imports 'a_library_that_is_not_there', which is not"),
     ],
 )
 def test_what_is_wrong_is_said_without_running_it(tmp_path: Path, text: str, said: str) -> None:

@@ -124,6 +124,8 @@ def _read(manifest: Manifest) -> Manifest:
     misspelt = next((hook for hook in hooks if hook not in HOOKS), None)
     if not problem and misspelt:
         problem = f"{misspelt!r} is not a hook{suggest(misspelt, HOOKS)}"
+    if not problem and (absent := _absent(tree)):
+        problem = f"it imports {absent!r}, which is not installed"
     return replace(
         manifest,
         summary=manifest.summary or (ast.get_docstring(tree) or "").partition("\n")[0],
@@ -131,6 +133,21 @@ def _read(manifest: Manifest) -> Manifest:
         registrations=tuple(_registrations(tree)),
         problem=problem,
     )
+
+
+def _absent(tree: ast.Module) -> str:
+    """The first package imported when the module is, that cannot be found; empty if there is none."""
+    for node in tree.body:
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names = [node.module]
+        for name in names:
+            package = name.partition(".")[0]
+            if package not in sys.stdlib_module_names and PathFinder.find_spec(package, sys.path) is None:
+                return package
+    return ""
 
 
 def _marked(tree: ast.Module) -> Iterator[ast.FunctionDef]:
