@@ -1,4 +1,4 @@
-"""What is built is what is needed: installed somewhere else, everything is found, and nothing of the checkout is used."""
+"""What is built is what is needed: installed somewhere else, everything is found, without the checkout."""
 
 from __future__ import annotations
 

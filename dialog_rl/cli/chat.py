@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import io
 import random
 import sys
 import time
@@ -276,5 +277,5 @@ def _prepare_input() -> None:
             import readline  # noqa: F401  line editing and history for `input`
         except ImportError:
             return
-    elif hasattr(sys.stdin, "reconfigure"):
+    elif isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")

@@ -115,8 +115,8 @@ def _exit_code(error: BaseException) -> int:
     if os.environ.get("DIALOG_RL_TRACEBACK"):
         raise error
     if isinstance(error, click.ClickException):
-        usage = isinstance(error, click.UsageError) and error.ctx is not None
-        more = f"\nTry '{error.ctx.command_path} --help'." if usage else ""
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        more = f"\nTry '{context.command_path} --help'." if context is not None else ""
         return _say(error.format_message() + more, error.exit_code)
     if isinstance(error, DialogRLError):
         return _say(str(error), error.exit_code)
