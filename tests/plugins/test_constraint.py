@@ -1,4 +1,4 @@
-"""A planted conflict: a reward pays for disclosing a stranger's data, safety forbids it. Real rewards, a tiny policy."""
+"""A planted conflict: a reward pays for disclosing a stranger's data, safety forbids it; real rewards, tiny policy."""
 
 from __future__ import annotations
 
