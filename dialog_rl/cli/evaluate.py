@@ -14,6 +14,8 @@ from dialog_rl.cli.output import Progress, emit, emit_json, note
 from dialog_rl.config import Settings
 from dialog_rl.errors import GateNotMet
 from dialog_rl.scenario import SPLITS
+from dialog_rl.seeds import derive
+from dialog_rl.text import one_line
 
 if TYPE_CHECKING:
     from dialog_rl.evaluation.suites import Contestant, Evaluation, Result, Suite
@@ -91,16 +93,7 @@ def open_contestants(settings: Settings, versions: tuple[str, ...], cancelled: A
             found.append(expert())
             continue
         model = opening.open_model(settings, name)
-        found.append(
-            policy_contestant(
-                name,
-                model.policy,
-                model.renderer,
-                version=model.version,
-                temperature=settings.evaluate.temperature,
-                cancelled=cancelled,
-            )
-        )
+        found.append(policy_contestant(name, model, temperature=settings.evaluate.temperature, cancelled=cancelled))
     return found
 
 
@@ -113,7 +106,7 @@ def run_suite(
     known: Sequence[Result] = (),
 ) -> Evaluation:
     """Evaluate with progress on stderr; episodes go into a log if one is named. `known` results come first."""
-    from dialog_rl.episode import Episode
+    from dialog_rl.episode import Episode, StopReason
     from dialog_rl.evaluation import suites
 
     total = len(contestants) * suite.goals * suite.trials * len(suite.stages)
@@ -126,6 +119,11 @@ def run_suite(
 
         results = [*known, *(suites.meet(contestant, suite, on_episode) for contestant in contestants)]
     found = suites.side_by_side(results, suite, fluency=fluency_of(plugins))
+    for result in found.results:
+        broken = [e for e in result.episodes.values() if e.stop is StopReason.USER_ERROR]
+        if broken:
+            why = one_line(broken[0].note)
+            note(f"warning: {len(broken)} conversations with {result.name} were broken by the simulator; first: {why}")
     if log is not None:
         _keep(found, log)
     return found
@@ -146,8 +144,11 @@ def _keep(found: Evaluation, log: Path) -> None:
     from dialog_rl.episode_log.log import EpisodeLog
 
     with EpisodeLog.open(log) as opened:
+        # Equal ids must mean equal episodes: what decides what was said is in the name.
+        suite = derive(0, *(f"{key}={value}" for key, value in sorted(found.suite.items())))
         for result in found.results:
-            prefix = f"evaluate/{result.name}/{found.suite['split']}-{found.suite['phrasing']}-{found.suite['seed']}"
+            temperature = next((e.temperature for e in result.episodes.values()), 0.0)
+            prefix = f"evaluate/{result.version or result.name}/{suite:x}-{temperature:g}"
             opened.append_many(
                 [replace(e, episode_id=f"{prefix}/{e.episode_id}") for e in result.episodes.values()],
                 run=f"evaluate-{result.name}",

@@ -111,6 +111,11 @@ def click_columns() -> int:
     return shutil.get_terminal_size().columns
 
 
+def counted(number: int, what: str) -> str:
+    """1 error, 2 errors."""
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
 def duration(seconds: float) -> str:
     """12 s, 3 min 5 s, 2 h 4 min."""
     if seconds < 10:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dialog_rl.cli.options import as_json, environment_options, open_environment
-from dialog_rl.cli.output import emit, emit_json, heading, note
+from dialog_rl.cli.output import counted, emit, emit_json, heading, note
 from dialog_rl.errors import ConfigError, DialogRLError, ScenarioError
 from dialog_rl.scenario import SPLITS
 from dialog_rl.text import one_line, table
@@ -155,9 +155,9 @@ def lint(pack: str, seeds: int, as_json: bool, **environment: Any) -> None:
         for finding in findings:
             place = f": {finding.place}" if finding.place else ""
             emit(f"{finding.severity}: {finding.file}{place}: {finding.message}")
-        emit(f"{folder}: {errors} errors, {len(findings) - errors} warnings")
+        emit(f"{folder}: {counted(errors, 'error')}, {counted(len(findings) - errors, 'warning')}")
     if errors:
-        raise PackUnsound(f"{folder}: {errors} errors to mend")
+        raise PackUnsound(f"{folder}: {counted(errors, 'error')} to mend")
 
 
 @scenarios.command()

@@ -18,6 +18,7 @@ from dialog_rl.seeds import derive
 
 if TYPE_CHECKING:
     from dialog_rl.conversation import Conversation
+    from dialog_rl.evaluation.suites import Contestant
     from dialog_rl.staging import Stage
 
 WRITE_EVERY = 64
@@ -62,7 +63,7 @@ def simulate(
             with Progress("simulating", count) as progress, _Logged(folder) as log:
                 for number, stage in enumerate(stages):
                     mine = range(number, count, len(stages))
-                    for episode in speaker.play(stage)(_conversations(stage, mine, seed, split, folder.name)):
+                    for episode in speaker.play(stage)(_conversations(stage, speaker, mine, seed, split, folder.name)):
                         if cancelled():
                             break
                         log.add(episode)
@@ -71,13 +72,21 @@ def simulate(
     _tell(folder, log.count, reached, speaker.version, as_json=as_json)
 
 
-def _conversations(stage: Stage, numbers: Sequence[int], seed: int, split: str, run: str) -> Iterator[Conversation]:
+def _conversations(
+    stage: Stage, speaker: Contestant, numbers: Sequence[int], seed: int, split: str, run: str
+) -> Iterator[Conversation]:
     from dialog_rl.goals import make_scenario
 
     for number in numbers:
         own = derive(seed, "simulate", number)
         scenario = make_scenario(stage.pack, own, split=split)
-        yield stage.conversation(scenario, own, episode_id=f"{run}-{number:06d}")
+        yield stage.conversation(
+            scenario,
+            own,
+            episode_id=f"{run}-{number:06d}",
+            tokenizer=speaker.tokenizer,
+            temperature=speaker.temperature,
+        )
 
 
 class _Logged:

@@ -181,10 +181,12 @@ def train_config(settings: Train) -> TrainConfig:
         lam=settings.lam,
         clip=settings.clip,
     )
+    dialogues = settings.dialogues or base.dialogues
     return _changed(
         base,
-        dialogues=settings.dialogues,
-        batch=settings.batch,
+        dialogues=dialogues,
+        # Fewer dialogues than an update has are one small update, not a large one.
+        batch=settings.batch or max(2, min(base.batch, dialogues)),
         slots=settings.slots,
         temperature=settings.temperature,
         seed=settings.seed,

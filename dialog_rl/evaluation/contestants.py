@@ -8,8 +8,8 @@ from dialog_rl.conversation import Conversation
 from dialog_rl.episode import Episode
 from dialog_rl.evaluation.suites import Contestant, Play
 from dialog_rl.expert import Expert
-from dialog_rl.lm.policy import Policy
-from dialog_rl.lm.rollouts import Renderer, rollouts
+from dialog_rl.lm.model import SpeakingModel
+from dialog_rl.lm.rollouts import rollouts
 from dialog_rl.seeds import generator
 from dialog_rl.staging import Stage
 
@@ -33,13 +33,10 @@ def _expert_play(stage: Stage) -> Play:
 
 def policy_contestant(
     name: str,
-    policy: Policy,
-    renderer: Renderer,
+    model: SpeakingModel,
     *,
-    version: str,
     temperature: float = 1.0,
     slots: int = 32,
-    max_length: int = 1024,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Contestant:
     """A version of the policy. `temperature` 0 takes the likeliest token."""
@@ -47,10 +44,12 @@ def policy_contestant(
     def play_of(stage: Stage) -> Play:
         def play(conversations: Iterable[Conversation]) -> Iterator[Episode]:
             return rollouts(
-                policy, renderer, conversations, slots=slots, max_length=min(max_length, policy.max_positions),
-                temperature=temperature, version=version, cancelled=cancelled,
+                model.policy, model.renderer, conversations, slots=slots, max_length=model.policy.max_positions,
+                temperature=temperature, version=model.version, cancelled=cancelled,
             )  # fmt: skip
 
         return play
 
-    return Contestant(name=name, version=version, play=play_of)
+    return Contestant(
+        name=name, version=model.version, play=play_of, temperature=temperature, tokenizer=model.renderer.fingerprint
+    )

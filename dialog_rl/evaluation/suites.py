@@ -29,6 +29,10 @@ class Contestant:
     play: Callable[[Stage], Play]
     """How it plays the customers of one stage."""
     version: str = ""
+    temperature: float = 1.0
+    """At which it samples; episodes say so."""
+    tokenizer: str = ""
+    """Fingerprint of what its token ids mean; empty for an agent without tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +44,18 @@ class Suite:
     goals: int = 400
     trials: int = 1
 
-    def conversations(self, stage: Stage) -> Iterator[Conversation]:
+    def conversations(self, stage: Stage, contestant: Contestant) -> Iterator[Conversation]:
+        """The conversations that a contestant is to play, saying how it will."""
         for number, (scenario, seed) in enumerate(self.customers.scenarios(stage.pack, self.goals)):
             for trial in range(self.trials):
                 trial_seed = derive(seed, "trial", trial) if trial else seed
-                yield stage.conversation(scenario, trial_seed, episode_id=f"{stage.pack.name}/{number}/{trial}")
+                yield stage.conversation(
+                    scenario,
+                    trial_seed,
+                    episode_id=f"{stage.pack.name}/{number}/{trial}",
+                    tokenizer=contestant.tokenizer,
+                    temperature=contestant.temperature,
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +153,7 @@ def meet(
     """What one contestant does with the suite's customers."""
     found: dict[tuple[str, int, int], Episode] = {}
     for stage in suite.stages:
-        for episode in contestant.play(stage)(suite.conversations(stage)):
+        for episode in contestant.play(stage)(suite.conversations(stage, contestant)):
             pack, number, trial = episode.episode_id.rsplit("/", 2)
             found[pack, int(number), int(trial)] = episode
             on_episode(contestant, episode)

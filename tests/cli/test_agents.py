@@ -189,6 +189,13 @@ def test_a_logged_episode_comes_out_again_bit_for_bit(run: Run, with_base: Path)
         assert outcome.code == 0 and "bit for bit" in outcome.out
 
 
+def test_an_episode_says_at_which_temperature_and_in_which_tokens_it_was_spoken(run: Run, with_base: Path) -> None:
+    run("simulate", "--version", "base", "--count", "1", "--run", "cold", "--temperature", "0")
+    episode = run("episodes", "show", "cold-000000", "cold", "--json").json()["episode"]
+    assert episode["temperature"] == 0 and len(episode["tokenizer"]) == 16
+    assert run("replay", "cold-000000", "cold").code == 0
+
+
 def test_another_version_is_shown_from_the_turn_that_differs(run: Run, with_base: Path) -> None:
     run("simulate", "--version", "base", "--count", "1", "--run", "r")
     outcome = run("replay", "r-000000", "r", "--version", "expert")
