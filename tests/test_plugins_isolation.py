@@ -80,11 +80,10 @@ def test_the_plugin_runs_in_another_process_and_cannot_touch_the_programs_facts(
 
 def test_a_plugin_sees_no_secret_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    body = "return [Score(value=0.0, reason=' '.join(os.environ) + ' '.join(os.environ.values()))]"
+    body = "return [Score(value=float('OPENAI_API_KEY' in os.environ or 'sk-secret' in str(os.environ)))]"
     with load(tmp_path, REWARD.format(body=body)) as plugins:
         (scored,) = score_episodes(rewards(plugins), [EPISODE])
-    assert "sk-secret" not in scored.components["r"].reason
-    assert "OPENAI" not in scored.components["r"].reason
+    assert scored.reward == 0.0
 
 
 def test_what_it_prints_is_captured_and_made_printable(
