@@ -34,7 +34,9 @@ def make_scenario(
     pack: Pack, seed: int, *, split: str = "train", phrasing: str = "", intent: str = "", variant: str = ""
 ) -> Scenario:
     """The customer of one seed. `phrasing` is "train" or "heldout"; it follows the split unless given."""
-    return _Maker(pack, seed, split, phrasing or ("heldout" if split == "heldout" else "train")).scenario(intent, variant)
+    return _Maker(pack, seed, split, phrasing or ("heldout" if split == "heldout" else "train")).scenario(
+        intent, variant
+    )
 
 
 class _Maker:
@@ -141,7 +143,13 @@ class _Maker:
         return chosen
 
     def _item(
-        self, item_id: str, name: str, variant: str, customer: Mapping[str, Any], facts: Mapping[str, str], persona: dict[str, Any]
+        self,
+        item_id: str,
+        name: str,
+        variant: str,
+        customer: Mapping[str, Any],
+        facts: Mapping[str, str],
+        persona: dict[str, Any],
     ) -> tuple[dict[str, Any], list[ToolCall]]:
         intent = self._file.intents[name]
         circumstance = intent.variants[variant] if variant else self._rng.choices(
@@ -155,7 +163,13 @@ class _Maker:
         scope["slots"] = {**inform, **final}
         gold = [ToolCall(name=g["tool"], arguments=resolve(g.get("arguments", {}), scope)) for g in circumstance.gold]
         request = {key: str(resolve(value, scope)) for key, value in circumstance.communicate.items()}
-        item: dict[str, Any] = {"id": item_id, "intent": name, "inform": inform, "request": request, "change_of_mind": final}
+        item: dict[str, Any] = {
+            "id": item_id,
+            "intent": name,
+            "inform": inform,
+            "request": request,
+            "change_of_mind": final,
+        }
         item["hints"] = {} if circumstance.foreign else self._forgotten(intent, scope, persona)
         item["wrong"] = self._wrong(inform, persona, item["hints"])
         if circumstance.refuse:
@@ -165,7 +179,9 @@ class _Maker:
     def _bind(self, intent: Intent, circumstance: Variant, scope: dict[str, Any]) -> None:
         owner = scope["customer"]
         if circumstance.foreign:
-            owner = self._rng.choice([c for c in self._records[self._file.customer].values() if c is not scope["customer"]])
+            owner = self._rng.choice(
+                [c for c in self._records[self._file.customer].values() if c is not scope["customer"]]
+            )
         for name, spec in intent.bind.items():
             table = spec["table"]
             where = spec.get("where", {"customer_id": owner["id"]})
@@ -192,7 +208,9 @@ class _Maker:
         final = {slot: str(resolve(intent.slots[slot], again)) for slot in intent.mutable}
         return {slot: value for slot, value in final.items() if value != inform[slot]}
 
-    def _forgotten(self, intent: Intent, scope: Mapping[str, Any], persona: dict[str, Any]) -> dict[str, dict[str, str]]:
+    def _forgotten(
+        self, intent: Intent, scope: Mapping[str, Any], persona: dict[str, Any]
+    ) -> dict[str, dict[str, str]]:
         return {
             slot: {key: str(resolve(value, scope)) for key, value in hint.items()}
             for slot, hint in intent.hints.items()
@@ -237,7 +255,9 @@ class _Maker:
 
     def _success(self, items: list[dict[str, Any]], gold: list[ToolCall], facts: Mapping[str, str]) -> dict[str, Any]:
         journal = expected_journal(self._pack, _frozen(self._records), facts, tuple(gold))
-        told = [{"any_of": (value,), "numeric": _is_number(value)} for item in items for value in item["request"].values()]
+        told = [
+            {"any_of": (value,), "numeric": _is_number(value)} for item in items for value in item["request"].values()
+        ]
         told += [{"any_of": item["evidence"]} for item in items if item.get("refusal")]
         right = {call.name for call in gold}
         writes = {s.call for i in items if i.get("refusal") for s in self._file.intents[i["intent"]].plan
@@ -255,7 +275,9 @@ class _Maker:
 
 def made_up_word(rng: random.Random, syllables: int) -> str:
     """A pronounceable capitalised word that is in no dictionary: an unlimited supply of names to copy."""
-    word = "".join(rng.choice(_ONSETS) + rng.choice(_NUCLEI) + (rng.choice(_CODAS) if n else "") for n in range(syllables))
+    word = "".join(
+        rng.choice(_ONSETS) + rng.choice(_NUCLEI) + (rng.choice(_CODAS) if n else "") for n in range(syllables)
+    )
     return word.capitalize()
 
 

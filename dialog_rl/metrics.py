@@ -1,4 +1,4 @@
-"""What an episode was worth, judged from its logged facts alone: success, policy violations, effort. No model, no judge."""
+"""What an episode was worth, judged from its logged facts alone: success, policy violations, effort. No model."""
 
 from __future__ import annotations
 
@@ -91,7 +91,9 @@ def _patch(option: Mapping[str, Any], episode: Episode) -> list[Mapping[str, Any
     patch = option.get("patch")
     if patch is None:
         if option.get("from_actions"):
-            raise ScenarioError(f"{episode.scenario.get('id')}: 'success.db' has gold actions but no journal made from them")
+            raise ScenarioError(
+                f"{episode.scenario.get('id')}: 'success.db' has gold actions but no journal made from them"
+            )
         return []
     return list(patch)
 

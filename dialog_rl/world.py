@@ -40,7 +40,9 @@ class World:
         if wrong:
             return _answer(f"error: {wrong}", error=True, facts={"kind": tool.kind})
         if tool.kind == "search":
-            return _answer(best_article(self._pack, str(call.arguments["query"]), self._facts), facts={"kind": "search"})
+            return _answer(
+                best_article(self._pack, str(call.arguments["query"]), self._facts), facts={"kind": "search"}
+            )
         return self._run(tool, call)
 
     def ends_conversation(self, call: ToolCall) -> bool:
@@ -81,7 +83,9 @@ class World:
             self._change(rule, scope)
         if tool.identifies:
             facts["identifies"] = lookup(tool.identifies, scope)
-        return _answer(json.dumps(self._shown(tool.answer, scope), ensure_ascii=False, separators=(",", ":")), facts=facts)
+        return _answer(
+            json.dumps(self._shown(tool.answer, scope), ensure_ascii=False, separators=(",", ":")), facts=facts
+        )
 
     def _find(self, table: str, where: Mapping[str, Any], scope: Mapping[str, Any], otherwise: str) -> dict[str, Any]:
         wanted = {field: resolve(value, scope) for field, value in where.items()}
@@ -106,20 +110,26 @@ class World:
         for key, value in answer.items():
             if isinstance(value, Mapping) and "list" in value:
                 where = {f: resolve(v, scope) for f, v in value.get("where", {}).items()}
-                rows = [r for r in self.rows(value["list"]).values() if all(same(r.get(f), v) for f, v in where.items())]
+                rows = [
+                    r for r in self.rows(value["list"]).values() if all(same(r.get(f), v) for f, v in where.items())
+                ]
                 shown[key] = {str(r[value["key"]]): r[value["show"]] for r in rows}
             else:
                 shown[key] = resolve(value, scope)
         return shown
 
 
-def expected_journal(pack: Pack, records: Records, facts: Mapping[str, str], gold: tuple[ToolCall, ...]) -> tuple[Change, ...]:
+def expected_journal(
+    pack: Pack, records: Records, facts: Mapping[str, str], gold: tuple[ToolCall, ...]
+) -> tuple[Change, ...]:
     """The journal of a conversation that did just the gold calls. Raises ScenarioError if one of them is refused."""
     world = World(pack, records, facts)
     for call in gold:
         answer = world.call(call)
         if answer.error:
-            raise ScenarioError(f"{pack.folder}: the gold call {call.name} {dict(call.arguments)} answers: {answer.text}")
+            raise ScenarioError(
+                f"{pack.folder}: the gold call {call.name} {dict(call.arguments)} answers: {answer.text}"
+            )
     return world.journal()
 
 

@@ -15,6 +15,7 @@ from dialog_rl.config import Settings
 from dialog_rl.errors import ConfigError
 
 if TYPE_CHECKING:
+    from dialog_rl.lm.model import SpeakingModel
     from dialog_rl.lm.pretrain import HeldOut, Pretrained
     from dialog_rl.lm.versions import Version
 
@@ -28,7 +29,10 @@ FIRST_HELD_OUT = 10_000_000
 @click.option(
     "--name", default=None, metavar="ALIAS", help="What to call the version: 'train --from ALIAS' starts there."
 )
+@click.option("--from", "start", metavar="VERSION", help="Go on with this version, at a third of the step size.")
 @click.option("--tokens", type=click.IntRange(min=1), help="To learn from.")
+@click.option("--sharpen", type=click.FloatRange(min=0.1, max=10), default=1.0, show_default=True,
+              help="Multiply the logits in the end: as 1 / temperature, but for good.")  # fmt: skip
 @click.option("--flawless", is_flag=True, help="Demonstrations without a trainee's mistakes.")
 @click.option("--processes", type=click.IntRange(min=1), help="That make demonstrations. Default: one a core.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -39,7 +43,9 @@ FIRST_HELD_OUT = 10_000_000
 def pretrain(
     packs: tuple[str, ...],
     name: str | None,
+    start: str | None,
     tokens: int | None,
+    sharpen: float,
     flawless: bool,
     processes: int | None,
     seed: int,
@@ -61,8 +67,12 @@ def pretrain(
         names = opening.all_packs(plugins, packs or ("all",))
         opening.open_stages(plugins, names)  # so that a bad pack is named before minutes are spent
         opening.prepare_torch(resolved.settings)
-        made = _learn(names, tokens, flawless, processes or _processes(), seed)
+        parent = opening.open_model(resolved.settings, start) if start is not None else None
+        made = _learn(names, tokens, flawless, processes or _processes(), seed, parent)
+        made.policy.sharpen(sharpen)
         trained_on = {"packs": list(names), "tokens": made.tokens, "seed": seed, "flawless": flawless}
+        trained_on["from"] = parent.version if parent is not None else ""
+        trained_on["sharpened"] = sharpen
         version = _save(made, resolved.settings, trained_on, name=name, out=out, bf16=bf16)
     _tell(made, version, name, as_json=as_json)
 
@@ -73,13 +83,23 @@ def _processes() -> int:
     return available_cores()
 
 
-def _learn(packs: tuple[str, ...], tokens: int | None, flawless: bool, processes: int, seed: int) -> Pretrained:
+def _learn(
+    packs: tuple[str, ...],
+    tokens: int | None,
+    flawless: bool,
+    processes: int,
+    seed: int,
+    parent: SpeakingModel | None,
+) -> Pretrained:
     from dialog_rl.expert import NONE, TRAINEE
     from dialog_rl.lm import pretrain as lm_pretrain
     from dialog_rl.online.apprentice import Apprenticeship, demonstrations
 
     config = lm_pretrain.PretrainConfig()
     config = config if tokens is None else replace(config, tokens=tokens)
+    if parent is not None:
+        config = replace(config, muon_lr=config.muon_lr / 3, adam_lr=config.adam_lr / 3)
+        parent.policy.autocast = True
     what = Apprenticeship(packs=packs, seed=seed, mistakes=NONE if flawless else TRAINEE)
     held_out = list(demonstrations(replace(what, split="validation"), first=FIRST_HELD_OUT, count=HELD_OUT))
     note(f"learning from demonstrations of {', '.join(packs)}; {config.tokens:,} tokens, {processes} processes")
@@ -89,7 +109,13 @@ def _learn(packs: tuple[str, ...], tokens: int | None, flawless: bool, processes
             progress.at(at.tokens, f"loss {at.loss:.3f}  {at.tokens_per_second:,.0f} tokens/s")
 
         return lm_pretrain.pretrain(
-            demonstrations(what, processes=processes), seed=seed, held_out=held_out, config=config, report=report
+            demonstrations(what, processes=processes),
+            seed=seed,
+            held_out=held_out,
+            config=config,
+            tokenizer=parent.renderer.tokenizer if parent is not None else None,
+            start=parent.policy if parent is not None else None,
+            report=report,
         )
 
 

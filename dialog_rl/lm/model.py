@@ -1,4 +1,4 @@
-"""A model that can speak: weights, the chat format they know, and which version they are; loaded and saved as one folder."""
+"""A model that can speak: weights, the chat format they know, and which version they are, in one folder."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class PretrainConfig:
     """Ids of copying drill, mixed into the first tenth of the training."""
     respelled: float = 0.3
     """Share of the pieces of copied values that are split, so that values in unknown pieces are copied as well."""
-    renamed: float = 0.3
+    renamed: float = 0.6
     """Share of the words that a call repeats after the user which are exchanged for made-up ones."""
     induction: bool = True
     """Start with attention that copies (see the module induction) instead of from noise alone."""
@@ -89,15 +89,16 @@ def pretrain(
     shape: ModelShape = EMBEDDED_SHAPE,
     config: PretrainConfig | None = None,
     tokenizer: Tokenizer | None = None,
+    start: Policy | None = None,
     report: Callable[[Progress], None] | None = None,
     report_every: int = 50,
     probe_every: int = 0,
 ) -> Pretrained:
     """Learn from demonstrations until `config.tokens` ids are used up or the demonstrations are.
 
-    Writes nothing: the caller saves what is returned. `report` gets the progress every `report_every` steps, with
-    a look at `held_out` every `probe_every` steps (0: at the end only). Raises ConfigError if there is nothing to
-    learn from.
+    start is a policy to go on with, in place, instead of a fresh one; it needs its own tokenizer. Writes nothing: the
+    caller saves what is returned. `report` gets the progress every `report_every` steps, with a look at `held_out`
+    every `probe_every` steps (0: at the end only). Raises ConfigError if there is nothing to learn from.
     """
     config = config or PretrainConfig()
     started, cpu_started = time.monotonic(), time.process_time()
@@ -107,9 +108,7 @@ def pretrain(
         raise ConfigError("no demonstrations to learn from")
     tokenizer = tokenizer or train_tokenizer(texts_of(first), vocabulary=config.vocabulary, seed=seed)
     renderer = EmbeddedRenderer(tokenizer)
-    policy = Policy.fresh(replace(shape, vocab_size=-(-len(tokenizer) // 64) * 64), seed=seed, autocast=True)
-    if config.induction:
-        seed_induction(policy.model, seed=seeds.derive(seed, "induction"))
+    policy = start or _fresh(shape, tokenizer, config, seed)
     probe = [row_of(d, renderer, find_copies=True) for d in held_out]
     run = _Run(policy, config)
     for batch in _batches(itertools.chain(first, stream), renderer, policy.max_positions, config, seed):
@@ -127,6 +126,13 @@ def pretrain(
         wall_seconds=time.monotonic() - started,
         cpu_seconds=time.process_time() - cpu_started,
     )
+
+
+def _fresh(shape: ModelShape, tokenizer: Tokenizer, config: PretrainConfig, seed: int) -> Policy:
+    policy = Policy.fresh(replace(shape, vocab_size=-(-len(tokenizer) // 64) * 64), seed=seed, autocast=True)
+    if config.induction:
+        seed_induction(policy.model, seed=seeds.derive(seed, "induction"))
+    return policy
 
 
 class _Run:

@@ -25,8 +25,9 @@ from dialog_rl.lm.model import SpeakingModel
 from dialog_rl.lm.rollouts import rollouts
 from dialog_rl.online.run_state import load_state, save_state
 from dialog_rl.plugins.loading import Plugins
-from dialog_rl.rl.algorithms.ppo import PPO, PPOConfig
+from dialog_rl.rl.algorithms.ppo import PPO, Level, PPOConfig
 from dialog_rl.rl.batch import EpisodeBatch
+from dialog_rl.rl.kl import KLConfig
 from dialog_rl.rl.learner import Learner
 from dialog_rl.rl.learner_config import LearnerConfig
 from dialog_rl.rl.update_stats import UpdateStats
@@ -36,6 +37,18 @@ from dialog_rl.staging import Stage
 
 LOG = "episodes.db"
 METRICS = "metrics.jsonl"
+
+
+BF16_LEARNER = LearnerConfig(
+    imitation_coef=0.3,
+    kl=KLConfig(coef=0.03),
+    kl_stop=0.1,
+    token_budget=4096,
+    max_mismatch=10.0,
+    max_mismatch_k3=2e-3,
+)
+"""bf16 differs from the fp32 sampler by under 3e-4 nats a token on average, by a nat or two at a single unlikely token;
+the old log-probs are the learner's own, so the ratio still begins at 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +66,12 @@ class TrainConfig:
     """Updates."""
     replay: int = 64
     """Earlier successful conversations that an update imitates, with `learner.imitation_coef`, beside its own."""
-    learner: LearnerConfig = field(default_factory=LearnerConfig)
-    ppo: PPOConfig = field(default_factory=PPOConfig)
+    bf16: bool = True
+    """Learn with bf16 matrix products, over twice as fast on a CPU that has them; speaking stays in fp32."""
+    learner: LearnerConfig = BF16_LEARNER
+    ppo: PPOConfig = field(default_factory=lambda: PPOConfig(level=Level.STEP))
+    """One decision a step: at token level, a decay of 0.95 a token leaves the first word of a wrong reply, which
+    decides it, a quarter of the blame that its last word gets. Success then stays where it is."""
 
     def __post_init__(self) -> None:
         if self.dialogues < 1 or self.batch < 2 or self.slots < 1:
@@ -114,6 +131,8 @@ class Trainer:
         self._plugins = plugins
         self._combination = Combination(rewards, combine=plugins.combine if plugins is not None else None)
         self._parent = model.version
+        for taught in (model, reference):
+            taught.policy.autocast = config.bf16
         for parameter in reference.policy.parameters():
             parameter.requires_grad_(False)
         self._successes: list[ScoredEpisode] = []

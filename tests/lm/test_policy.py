@@ -192,3 +192,16 @@ def test_another_model_family_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "gpt2"}))
     with pytest.raises(CheckpointError, match="gpt2"):
         Policy.load(tmp_path)
+
+
+def test_a_sharpened_policy_is_the_same_at_a_lower_temperature_and_values_the_same() -> None:
+    policy = Policy.fresh(ModelShape(vocab_size=64, hidden=32, layers=2, heads=2, intermediate=48), seed=1)
+    ids_BT = torch.arange(1, 9)[None]
+    mask_BT = torch.ones(1, 8, dtype=torch.bool)
+    mask_BT[0, 0] = False
+    torch.nn.init.normal_(policy.value_head.weight)
+    before = policy.evaluate(ids_BT, torch.tensor([8]), mask_BT, temperature=0.5)
+    policy.sharpen(2.0)
+    after = policy.evaluate(ids_BT, torch.tensor([8]), mask_BT)
+    torch.testing.assert_close(after.logprobs_BT, before.logprobs_BT)
+    torch.testing.assert_close(after.values_BT, before.values_BT)

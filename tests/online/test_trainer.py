@@ -12,7 +12,7 @@ import torch
 from dialog_rl.episode_log.log import EpisodeLog
 from dialog_rl.lm.model import SpeakingModel
 from dialog_rl.online.apprentice import DEFAULT_REWARDS
-from dialog_rl.online.trainer import LOG, Trainer, TrainConfig, read_metrics
+from dialog_rl.online.trainer import LOG, TrainConfig, Trainer, read_metrics
 from dialog_rl.plugins.loading import load_plugins
 from dialog_rl.plugins.rewards import build_rewards
 from dialog_rl.rl.algorithms.ppo import PPO
@@ -23,7 +23,9 @@ from dialog_rl.scoring import score_episodes
 from dialog_rl.staging import open_stage
 
 MakeModel = Callable[[], SpeakingModel]
-CONFIG = TrainConfig(dialogues=24, batch=6, slots=4, checkpoint_every=1, learner=LearnerConfig(learning_rate=1e-3))
+CONFIG = TrainConfig(
+    dialogues=24, batch=6, slots=4, checkpoint_every=1, bf16=False, learner=LearnerConfig(learning_rate=1e-3)
+)
 
 
 def trainer(folder: Path, make: MakeModel, config: TrainConfig = CONFIG) -> Trainer:
