@@ -65,7 +65,9 @@ def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_there(folder: Path, *command: str) -> str:
     """Without the paths that an editable install of the checkout adds."""
     keep_out = (
-        "import sys, runpy; root = sys.argv.pop(1); sys.path[:] = [p for p in sys.path if not p.startswith(root)]; "
+        "import sys, runpy; root = sys.argv.pop(1); "
+        # The environment itself may lie in the checkout, as the README has it.
+        "sys.path[:] = [p for p in sys.path if not p.startswith(root) or p.startswith(sys.prefix)]; "
         "sys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in repr(f).lower()]; "
         "sys.path.insert(0, sys.argv.pop(1)); "
     )

@@ -157,7 +157,8 @@ class AgendaUser:
             self._patience -= 1
         if len(known) > 1 and self._rng.random() < noise.slot_drop:
             known = known[:1]
-        untold = [s for s in self._values if s not in self._told and s not in known and s not in self._item.hints]
+        kept = {*self._told, *known, *self._item.hints}
+        untold = [slot for slot in self._values if slot in self._words.tell and slot not in kept]
         if untold and self._rng.random() < VOLUNTEERS[self._persona.verbosity]:
             known.append(untold[0])
         if self._patience <= 0:

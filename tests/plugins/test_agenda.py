@@ -64,6 +64,14 @@ def test_a_chatty_customer_volunteers_more_than_was_asked() -> None:
     assert 5 < sum("inform zip=12345" in acts(r) for r in replies) < 35
 
 
+def test_a_topic_is_asked_about_and_never_volunteered() -> None:
+    question = {"id": "g1", "intent": "help", "inform": {"topic": "warranty"}, "request": {"answer": "3"}}
+    for seed in range(20):
+        customer = Customer(question, seed=seed, verbosity="chatty")
+        heard = acts(customer.hears("What is your full name and zip code?", "Your name?"))
+        assert not any("topic" in act for act in heard)
+
+
 def test_what_a_customer_does_not_know_is_said_and_costs_patience() -> None:
     customer = Customer(CANCEL, patience=2)
     assert acts(customer.answers("What color would you like?")) == ["dont_know color="]
