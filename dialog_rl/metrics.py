@@ -78,7 +78,7 @@ def tool_errors(episode: Episode) -> int:
 
 
 def misunderstandings(episode: Episode) -> int:
-    """Replies that the simulated customer could not make sense of: the agent's fault or the simulator's, not the goal's."""
+    """Replies that the simulated customer could not make sense of: the agent's fault or the simulator's."""
     return sum(any(act.kind == "confused" for act in turn.user.acts) for turn in episode.turns)
 
 
