@@ -11,10 +11,12 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from transformers import LlamaForCausalLM
 
 from dialog_rl import seeds
 from dialog_rl.errors import ConfigError
@@ -131,7 +133,7 @@ def pretrain(
 def _fresh(shape: ModelShape, tokenizer: Tokenizer, config: PretrainConfig, seed: int) -> Policy:
     policy = Policy.fresh(replace(shape, vocab_size=-(-len(tokenizer) // 64) * 64), seed=seed, autocast=True)
     if config.induction:
-        seed_induction(policy.model, seed=seeds.derive(seed, "induction"))
+        seed_induction(cast("LlamaForCausalLM", policy.model), seed=seeds.derive(seed, "induction"))
     return policy
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -122,6 +123,6 @@ def test_a_line_of_the_record_that_a_crash_cut_off_is_passed_over(tmp_path: Path
 
 
 @pytest.mark.parametrize("wrong", [{"dialogues": 0}, {"batch": 1}, {"slots": 0}])
-def test_a_configuration_that_cannot_work_is_refused(wrong: dict[str, int]) -> None:
+def test_a_configuration_that_cannot_work_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="at least 1 dialogue"):
         TrainConfig(**wrong)
