@@ -180,7 +180,8 @@ def test_a_hostile_customer_ends_the_conversation_as_a_simulator_error(
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
 def test_a_hostile_observer_keeps_nobody_waiting(tmp_path: Path, behaviour: str, hook: str) -> None:
     facts = {"run": {}, "episode": EPISODES[0], "rating": None, "stats": {"loss": 1.0}, "version": "v", "error": ""}
-    patient = Confinement(deadline=60.0, load_deadline=60.0, memory=400 << 20)
+    # Closing waits for what an observer was told, up to the deadline: short where it would hang for all of it.
+    patient = Confinement(deadline=2.0 if behaviour in HANGING else 60.0, load_deadline=60.0, memory=400 << 20)
     file = write_plugin(tmp_path, behaviour, hook)
     with load_plugins(files=[file], found=[], confinement=patient) as plugins:
         started = time.monotonic()
