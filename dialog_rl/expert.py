@@ -34,21 +34,24 @@ class Mistakes:
     wrong_argument: float = 0.0
     vague: float = 0.0
     gives_up: float = 0.0
+    insists: float = 0.0
+    """Of making such a mistake again when the customer has pointed it out."""
 
 
 NONE = Mistakes()
 TRAINEE = Mistakes(
-    skips_identification=0.10,
+    skips_identification=0.12,
     skips_confirmation=0.50,
-    refuses_wrongly=0.06,
-    overlooks_refusal=0.60,
-    claims_without_doing=0.15,
+    refuses_wrongly=0.03,
+    overlooks_refusal=0.50,
+    claims_without_doing=0.45,
     vague=0.30,
-    gives_up=0.06,
+    gives_up=0.20,
+    insists=0.40,
 )
-"""About eight conversations in ten come to a good end. Some mistakes are this trainee's habit, made more often than
-not, so that a model of them errs at its likeliest word too, and not only by chance. It copies what it reads: a model's
-slips of the pen are its own."""
+"""About six conversations in ten come to a good end. The mistakes are habits, made as often as not, so that a model of
+them errs at its likeliest word too, and not only by chance; but it hears and copies well: slips of the pen, and wrong
+refusals that would hide when a refusal is right, are a model's own."""
 
 
 class Expert:
@@ -227,10 +230,10 @@ class Expert:
         return self._considered[kind, number]
 
     def _already(self, what: str) -> bool:
-        """True from the second time on: a mistake made once and pointed out is not made again."""
+        """True from the second time on, unless this one insists: a mistake pointed out is not made again."""
         key = (f"made {what}", 0)
         made = self._considered.get(key, False)
-        self._considered[key] = True
+        self._considered[key] = not self._errs(f"insist {what}", 0, self._mistakes.insists)
         return made
 
     def _slip(self, call: ToolCall, number: int) -> ToolCall:

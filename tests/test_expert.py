@@ -106,7 +106,7 @@ def test_a_second_request_keeps_who_the_customer_is_and_nothing_else() -> None:
 @pytest.mark.parametrize("name", PACKS)
 def test_a_trainee_succeeds_often_but_far_from_always(name: str) -> None:
     episodes = [served(name, seed, mistakes=TRAINEE) for seed in range(150)]
-    assert 0.6 < sum(metrics.success(e).reached for e in episodes) / len(episodes) < 0.93
+    assert 0.45 < sum(metrics.success(e).reached for e in episodes) / len(episodes) < 0.75
 
 
 def test_a_trainee_who_skips_confirmation_breaks_the_rule() -> None:

@@ -5,23 +5,20 @@ No torch here, so that processes which only make demonstrations start fast.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 import multiprocessing
-import random
 import re
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.pool import AsyncResult
 
 from dialog_rl.episode import Message, Role
 from dialog_rl.lm.renderer import EmbeddedRenderer, call_text
-from dialog_rl.lm.tokenizer import ASSISTANT, END, SPACE, USER, IncrementalDecoder, Tokenizer
+from dialog_rl.lm.tokenizer import IncrementalDecoder, Tokenizer
 
-_WORD = re.compile(r"(?<![a-z])[a-z]{3,}(?![a-z])")
 _NUMBER = re.compile(r"\d[\d.:/-]*\d")
 
 
@@ -49,8 +46,7 @@ class Copy:
 class Row:
     ids: tuple[int, ...]
     action_mask: tuple[bool, ...]
-    episode_return: float | None
-    """None: no conversation, nothing for the critic to learn."""
+    episode_return: float
     copies: tuple[Copy, ...] = ()
 
     def __len__(self) -> int:
@@ -89,106 +85,6 @@ def texts_of(demonstrations: Iterable[Demonstration]) -> Iterator[str]:
     for demonstration in demonstrations:
         for message in demonstration.messages:
             yield call_text(message.tool_call) if message.tool_call is not None else message.text
-
-
-def rename(demonstration: Demonstration, rng: random.Random, *, share: float = 0.5) -> Demonstration:
-    """The same conversation about other names: words that a call repeats after the user become made-up ones.
-
-    A pack has some hundred names; a model that has seen only those learns to pick from them instead of repeating what
-    it was told. Each word is exchanged everywhere in the conversation, whatever its case.
-    """
-    made_up = {word: _nonsense(rng) for word in _repeated_words(demonstration) if rng.random() < share}
-    if not made_up:
-        return demonstration
-    pattern = re.compile(rf"(?<![A-Za-z])({'|'.join(made_up)})(?![A-Za-z])", re.IGNORECASE)
-
-    def exchanged(text: str) -> str:
-        return pattern.sub(lambda found: _in_the_case_of(found[0], made_up[found[0].lower()]), text)
-
-    return replace(demonstration, messages=tuple(_with_text(m, exchanged) for m in demonstration.messages))
-
-
-def _repeated_words(demonstration: Demonstration) -> list[str]:
-    said: set[str] = set()
-    repeated: dict[str, None] = {}
-    for message in demonstration.messages:
-        if message.role is Role.USER:
-            said.update(_WORD.findall(message.text.lower()))
-        for value in message.tool_call.arguments.values() if message.tool_call else ():
-            words = _WORD.findall(value.lower()) if isinstance(value, str) else []
-            repeated.update(dict.fromkeys(word for word in words if word in said))
-    return list(repeated)
-
-
-def _with_text(message: Message, change: Callable[[str], str]) -> Message:
-    call = message.tool_call
-    if call is not None:
-        values = {k: change(v) if isinstance(v, str) else v for k, v in call.arguments.items()}
-        call = replace(call, arguments=values)
-    return replace(message, text=change(message.text), tool_call=call)
-
-
-def _nonsense(rng: random.Random) -> str:
-    return "".join(rng.choice("bcdfghjklmnprstvwyz") + rng.choice("aeiou") + rng.choice(("", "", *"lnrstx"))
-                   for _ in range(rng.randint(1, 3)))  # fmt: skip
-
-
-def _in_the_case_of(model: str, word: str) -> str:
-    if model.isupper():
-        return word.upper()
-    return word.capitalize() if model[0].isupper() else word
-
-
-def respell(row: Row, tokenizer: Tokenizer, rng: random.Random, *, share: float = 0.5) -> Row:
-    """The same text with some pieces of copied values split in two or more, everywhere in the row alike.
-
-    Names known from the demonstrations are one piece each; a new customer's name takes several. So that those are
-    copied too, known ones are practised in pieces. Expects a row made with `find_copies`; the new one has none.
-    """
-    observed = {i for i, acted in zip(row.ids, row.action_mask, strict=True) if not acted}
-    copied = {i for copy in row.copies for i in row.ids[copy.start : copy.stop]} & observed
-    parts = {i: _split(i, tokenizer, rng) for i in sorted(copied) if rng.random() < share}
-    spelled = [(part, acted) for i, acted in zip(row.ids, row.action_mask, strict=True) for part in parts.get(i, (i,))]
-    return replace(row, ids=tuple(i for i, _ in spelled), action_mask=tuple(acted for _, acted in spelled), copies=())
-
-
-def _split(token: int, tokenizer: Tokenizer, rng: random.Random) -> tuple[int, ...]:
-    """Ids of smaller pieces that spell the same; the token itself if there are none, or if it is a byte or a mark."""
-    piece = tokenizer.piece(token)
-    if tokenizer.byte_of(token) is not None or not piece.strip(SPACE).isalpha():
-        return (token,)
-    halves = [(tokenizer.id_of(piece[:k]), tokenizer.id_of(piece[k:])) for k in range(1, len(piece))]
-    whole = [(left, right) for left, right in halves if left is not None and right is not None]
-    if not whole:
-        return (token,)
-    left, right = rng.choice(whole)
-    return tuple(i for half in (left, right) for i in (_split(half, tokenizer, rng) if rng.random() < 0.5 else (half,)))
-
-
-def drill(tokenizer: Tokenizer, rng: random.Random, *, words: int = 12) -> Row:
-    """A row to learn copying from: words of random pieces, which come again in another order in the agent's turn.
-
-    Nothing in it can be known but by looking it up. The first piece of a word cannot be known at all, so it is no
-    action; every further one follows from its predecessor.
-    """
-    mark = {name: tokenizer.special(name) for name in (USER, ASSISTANT, END)}
-    digits, pieces = tokenizer.encode("0123456789"), _whole_pieces(tokenizer)
-    pools = [digits if rng.random() < 0.5 else pieces for _ in range(words)]
-    asked = [[rng.choice(pool) for _ in range(rng.randint(2, 8))] for pool in pools]
-    said = rng.sample(asked, words)
-    observed = [mark[USER], *itertools.chain(*asked), mark[END], mark[ASSISTANT]]
-    follows = [at > 0 for word in said for at in range(len(word))]
-    return Row(
-        ids=(*observed, *itertools.chain(*said), mark[END]),
-        action_mask=(*[False] * len(observed), *follows, True),
-        episode_return=None,
-    )
-
-
-@functools.lru_cache(maxsize=4)
-def _whole_pieces(tokenizer: Tokenizer) -> list[int]:
-    """The ids that stand for text, bytes left out."""
-    return [i for i in range(len(tokenizer)) if tokenizer.piece(i) and tokenizer.byte_of(i) is None]
 
 
 def in_processes(

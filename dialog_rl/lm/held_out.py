@@ -49,8 +49,8 @@ def padded(rows: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def returns_of(rows: Sequence[Row]) -> Tensor:
-    """episode_return_B, NaN where there is none."""
-    return torch.tensor([float("nan") if row.episode_return is None else row.episode_return for row in rows])
+    """episode_return_B."""
+    return torch.tensor([row.episode_return for row in rows])
 
 
 @dataclass(slots=True, kw_only=True)

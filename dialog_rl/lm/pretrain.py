@@ -1,17 +1,19 @@
 """A base model from demonstrations: tokenizer, then policy and critic, from nothing, the same for the same seed.
 
-The language model learns every action token, and, with a small weight, what it observes; the value head learns the
+The language model learns every action token and some of what it observes; the value head learns the
 return of the conversation from every prefix that the policy acts from. Muon turns the hidden matrices, AdamW the rest.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from functools import partial
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +22,9 @@ from transformers import LlamaForCausalLM
 
 from dialog_rl import seeds
 from dialog_rl.errors import ConfigError
-from dialog_rl.lm.demonstrations import Demonstration, Row, drill, rename, respell, row_of, texts_of
+from dialog_rl.lm.augmentation import rename, respell, roughen
+from dialog_rl.lm.data_parallel import Crew
+from dialog_rl.lm.demonstrations import Demonstration, Row, row_of, texts_of
 from dialog_rl.lm.held_out import HeldOut, measure, padded, returns_of
 from dialog_rl.lm.induction import seed_induction
 from dialog_rl.lm.policy import EMBEDDED_SHAPE, ModelShape, Policy
@@ -30,10 +34,12 @@ from dialog_rl.lm.tokenizer import Tokenizer, train_tokenizer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainConfig:
-    tokens: int = 9_000_000
+    tokens: int = 30_000_000
     """Ids to learn from, padding not counted. The schedule is laid out over these."""
-    batch_tokens: int = 4096
-    """Ids in one step, padding counted."""
+    batch_tokens: int = 2048
+    """Ids of one process in one step, padding counted."""
+    ranks: int = 2
+    """Processes that compute gradients. Another number makes another model: it does not follow the machine's cores."""
     vocabulary: int = 3072
     tokenizer_sample: int = 4000
     """Demonstrations the tokenizer is made from: the first ones."""
@@ -42,14 +48,15 @@ class PretrainConfig:
     weight_decay: float = 0.01
     warmup: float = 0.02
     """Share of the tokens over which the learning rate rises; then it falls in a line to 2 % of its peak."""
-    observation_weight: float = 0.1
+    observed: float = 0.1
+    """Share of the observed tokens that are learned as well: few, for the policy never says them."""
     value_weight: float = 0.1
-    drill_tokens: int = 0
-    """Ids of copying drill, mixed into the first tenth of the training."""
     respelled: float = 0.3
     """Share of the pieces of copied values that are split, so that values in unknown pieces are copied as well."""
-    renamed: float = 0.6
+    renamed: float = 0.8
     """Share of the words that a call repeats after the user which are exchanged for made-up ones."""
+    roughened: float = 0.25
+    """Share of the customer's messages in which words are lost or exchanged for unheard-of ones."""
     induction: bool = True
     """Start with attention that copies (see the module induction) instead of from noise alone."""
     gradient_norm: float = 1.0
@@ -57,7 +64,7 @@ class PretrainConfig:
     """Rows sorted by length together, so that a batch holds rows of like length."""
 
     def __post_init__(self) -> None:
-        for name in ("tokens", "batch_tokens", "vocabulary", "tokenizer_sample", "window"):
+        for name in ("tokens", "batch_tokens", "ranks", "vocabulary", "tokenizer_sample", "window"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"pretraining: {name} is {getattr(self, name)}; it must be positive")
 
@@ -81,6 +88,7 @@ class Pretrained:
     tokens: int
     wall_seconds: float
     cpu_seconds: float
+    """Of this process and those it waited for."""
 
 
 def pretrain(
@@ -103,31 +111,38 @@ def pretrain(
     every `probe_every` steps (0: at the end only). Raises ConfigError if there is nothing to learn from.
     """
     config = config or PretrainConfig()
-    started, cpu_started = time.monotonic(), time.process_time()
+    started, cpu_started = time.monotonic(), sum(os.times()[:4])
     stream = iter(demonstrations)
     first = list(itertools.islice(stream, config.tokenizer_sample))
     if not first:
         raise ConfigError("no demonstrations to learn from")
-    tokenizer = tokenizer or train_tokenizer(texts_of(first), vocabulary=config.vocabulary, seed=seed)
+    tokenizer = tokenizer or train_tokenizer(_sample(first, config, seed), vocabulary=config.vocabulary, seed=seed)
     renderer = EmbeddedRenderer(tokenizer)
     policy = start or _fresh(shape, tokenizer, config, seed)
     probe = [row_of(d, renderer, find_copies=True) for d in held_out]
-    run = _Run(policy, config)
-    for batch in _batches(itertools.chain(first, stream), renderer, policy.max_positions, config, seed):
-        run.step(batch)
-        probing = bool(probe and probe_every) and run.steps % probe_every == 0
-        if report and (probing or run.steps % report_every == 0):
-            report(run.progress(measure(policy, probe) if probing else None))
-        if run.tokens >= config.tokens:
-            break
+    batches = _batches(itertools.chain(first, stream), renderer, policy.max_positions, config, seed)
+    gradients = partial(gradients_of, config=config)
+    with Crew(policy, gradients, ranks=config.ranks, sums=len(Sums._fields)) as crew:
+        run = _Run(policy, crew, config)
+        while run.tokens < config.tokens and (some := list(itertools.islice(batches, config.ranks))):
+            run.step(some)
+            probing = bool(probe and probe_every) and run.steps % probe_every == 0
+            if report and (probing or run.steps % report_every == 0):
+                report(run.progress(measure(policy, probe) if probing else None))
     return Pretrained(
         policy=policy,
         renderer=renderer,
         held_out=measure(policy, probe) if probe else None,
         tokens=run.tokens,
         wall_seconds=time.monotonic() - started,
-        cpu_seconds=time.process_time() - cpu_started,
+        cpu_seconds=sum(os.times()[:4]) - cpu_started,
     )
+
+
+def _sample(first: Sequence[Demonstration], config: PretrainConfig, seed: int) -> Iterator[str]:
+    """What the tokenizer is made from: names as they will be learned, so that none but the commonest is one piece."""
+    rng = seeds.generator(seed, "tokenizer")
+    return texts_of(rename(demonstration, rng, share=config.renamed) for demonstration in first)
 
 
 def _fresh(shape: ModelShape, tokenizer: Tokenizer, config: PretrainConfig, seed: int) -> Policy:
@@ -140,8 +155,8 @@ def _fresh(shape: ModelShape, tokenizer: Tokenizer, config: PretrainConfig, seed
 class _Run:
     """Optimizers, schedule and running means of one pretraining."""
 
-    def __init__(self, policy: Policy, config: PretrainConfig) -> None:
-        self.policy, self.config = policy, config
+    def __init__(self, policy: Policy, crew: Crew, config: PretrainConfig) -> None:
+        self.policy, self.crew, self.config = policy, crew, config
         self.tokens = self.steps = 0
         hidden = [p for name, p in policy.named_parameters() if p.ndim == 2 and ".layers." in name]
         known = {id(p) for p in hidden}
@@ -149,27 +164,24 @@ class _Run:
         muon = torch.optim.Muon(hidden, lr=config.muon_lr, momentum=0.95, weight_decay=config.weight_decay)
         adam = torch.optim.AdamW(rest, lr=config.adam_lr, betas=(0.9, 0.95), weight_decay=0.0)
         self._optimizers = [(muon, config.muon_lr), (adam, config.adam_lr)]
-        self._sums = torch.zeros(4, dtype=torch.float64)
+        self._sums = Sums(0.0, 0.0, 0.0, 0.0)
         self._since = time.monotonic()
 
-    def step(self, rows: Sequence[Row]) -> None:
+    def step(self, batches: Sequence[Sequence[Row]]) -> None:
         factor = schedule(self.tokens / self.config.tokens, self.config.warmup)
-        loss, sums = loss_of(self.policy, rows, self.config)
-        loss.backward()
+        sums = Sums(*self.crew.compute([(self.steps, batch) for batch in batches]).tolist())
         torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.gradient_norm)
         for optimizer, rate in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
             optimizer.step()
-            optimizer.zero_grad()
-        used = sum(map(len, rows))
-        self.tokens += used
+        self.tokens += round(sums.tokens)
         self.steps += 1
-        self._sums += torch.cat([sums.double(), torch.tensor([float(used)], dtype=torch.float64)])
+        self._sums = Sums(*(a + b for a, b in zip(self._sums, sums, strict=True)))
 
     def progress(self, held_out: HeldOut | None) -> Progress:
-        nll, value_loss, actions, used = self._sums.tolist()
-        self._sums.zero_()
+        nll, value_loss, actions, used = self._sums
+        self._sums = Sums(0.0, 0.0, 0.0, 0.0)
         elapsed, self._since = time.monotonic() - self._since, time.monotonic()
         return Progress(
             tokens=self.tokens,
@@ -187,30 +199,48 @@ def schedule(progress: float, warmup: float) -> float:
     return max(0.02, (1 - progress) / (1 - warmup))
 
 
-def loss_of(policy: Policy, rows: Sequence[Row], config: PretrainConfig) -> tuple[Tensor, Tensor]:
-    """The loss, and the sums (action NLL, squared value error, action tokens) for the progress report."""
+class Sums(NamedTuple):
+    """Over the tokens of one or more batches."""
+
+    nll: float
+    value_error: float
+    """Squared."""
+    actions: float
+    tokens: float
+
+
+def gradients_of(policy: Policy, work: tuple[int, Sequence[Row]], *, config: PretrainConfig) -> Tensor:
+    """Leave the gradient of a batch's loss at the policy; returns its `Sums`. work: the step's number and its rows."""
+    step, rows = work
+    loss, sums = loss_of(policy, rows, config, step=step)
+    loss.backward()
+    return torch.tensor(sums)
+
+
+def loss_of(policy: Policy, rows: Sequence[Row], config: PretrainConfig, *, step: int = 0) -> tuple[Tensor, Sums]:
+    """The loss of rows: of all their action tokens, and of the share of observed ones that is drawn for this step."""
     ids_BT, action_mask_BT, present_BT = padded(rows)
-    weight_BT = torch.where(action_mask_BT, 1.0, config.observation_weight * present_BT)
-    weight_BT[:, 0] = 0.0
-    rows_N, columns_N = _positions(weight_BT)
+    drawn_BT = torch.rand(ids_BT.shape, generator=torch.Generator().manual_seed(step)) < config.observed
+    learned_BT = action_mask_BT | (drawn_BT & present_BT)
+    learned_BT[:, 0] = False
+    rows_N, columns_N = _positions(learned_BT)
     before_ND = policy.hidden(ids_BT)[rows_N, columns_N - 1]
     with torch.autocast(policy.device.type, dtype=torch.bfloat16):
         logits_NV = policy.logits(before_ND)
     nll_N = F.cross_entropy(logits_NV.float(), ids_BT[rows_N, columns_N], reduction="none")
-    weight_N, acted_N = weight_BT[rows_N, columns_N], action_mask_BT[rows_N, columns_N]
+    weight_N, acted_N = learned_BT[rows_N, columns_N].float(), action_mask_BT[rows_N, columns_N]
     return_N = returns_of(rows)[rows_N]
-    valued_N = acted_N & return_N.isfinite()
-    error_N = torch.where(valued_N, policy.value_head(before_ND).squeeze(-1) - return_N.nan_to_num(), 0.0).square()
-    actions = acted_N.sum().clamp(min=1)
-    loss = (weight_N * nll_N).sum() / weight_N.sum() + config.value_weight * error_N.sum() / valued_N.sum().clamp(min=1)
+    error_N = torch.where(acted_N, policy.value_head(before_ND).squeeze(-1) - return_N, 0.0).square()
+    actions = acted_N.sum()
+    loss = (weight_N * nll_N).sum() / weight_N.sum() + config.value_weight * error_N.sum() / actions
     with torch.no_grad():
-        sums = torch.stack([torch.where(acted_N, nll_N, 0.0).sum(), error_N.sum(), actions.float()])
-    return loss, sums
+        nll = torch.where(acted_N, nll_N, 0.0).sum()
+    return loss, Sums(nll.item(), error_N.sum().item(), actions.item(), sum(map(len, rows)))
 
 
-def _positions(weight_BT: Tensor) -> tuple[Tensor, Tensor]:
-    """Row and column of every position that weighs, filled up with (0, 0), which does not, to a multiple of 512."""
-    rows_N, columns_N = weight_BT.nonzero(as_tuple=True)
+def _positions(learned_BT: Tensor) -> tuple[Tensor, Tensor]:
+    """Row and column of every learned position, filled up with (0, 0), which is none, to a multiple of 512."""
+    rows_N, columns_N = learned_BT.nonzero(as_tuple=True)
     missing = -len(rows_N) % 512
     return F.pad(rows_N, (0, missing)), F.pad(columns_N, (0, missing))
 
@@ -222,19 +252,13 @@ def _batches(
     config: PretrainConfig,
     seed: int,
 ) -> Iterator[list[Row]]:
-    """Batches of rows of like length, each demonstration once; drills come every other batch until they are used up.
-
-    A conversation too long for the model is left out.
-    """
+    """Batches of rows of like length, each demonstration once. A conversation too long for the model is left out."""
     rows = (row for row in _rows(demonstrations, renderer, config, seed) if len(row) <= max_length)
-    drills = _drills(renderer, config, seed)
     for number in itertools.count():
         window = list(itertools.islice(rows, config.window))
         if not window:
             return
-        for batch in of_like_length(window, config.batch_tokens, seeds.generator(seed, "batches", number)):
-            yield batch
-            yield from itertools.islice(drills, 1)
+        yield from of_like_length(window, config.batch_tokens, seeds.generator(seed, "batches", number))
 
 
 def _rows(
@@ -242,9 +266,8 @@ def _rows(
 ) -> Iterator[Row]:
     rng = seeds.generator(seed, "spelling")
     for demonstration in demonstrations:
-        renamed = rename(demonstration, rng, share=config.renamed)
-        row = row_of(renamed, renderer, find_copies=config.respelled > 0)
-        yield respell(row, renderer.tokenizer, rng, share=config.respelled) if config.respelled > 0 else row
+        harder = roughen(rename(demonstration, rng, share=config.renamed), rng, share=config.roughened)
+        yield respell(row_of(harder, renderer, find_copies=True), renderer.tokenizer, rng, share=config.respelled)
 
 
 def of_like_length(rows: Sequence[Row], budget: int, rng: random.Random) -> list[list[Row]]:
@@ -256,12 +279,3 @@ def of_like_length(rows: Sequence[Row], budget: int, rng: random.Random) -> list
             batches.append([])
         batches[-1].append(row)
     return rng.sample(batches, len(batches))
-
-
-def _drills(renderer: EmbeddedRenderer, config: PretrainConfig, seed: int) -> Iterator[list[Row]]:
-    rng = seeds.generator(seed, "drills")
-    made = 0
-    while made < config.drill_tokens:
-        batch = [drill(renderer.tokenizer, rng) for _ in range(max(1, config.batch_tokens // 160))]
-        made += sum(map(len, batch))
-        yield batch

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import operator
-import random
 
 import pytest
 
@@ -62,52 +61,8 @@ def test_texts_are_those_the_tokenizer_has_to_spell() -> None:
     assert list(d.texts_of([DEMONSTRATION]))[2] == call_text(CALL)
 
 
-def test_a_drill_says_the_observed_words_again_and_asks_for_no_first_piece() -> None:
-    row = d.drill(RENDERER.tokenizer, random.Random(0), words=6)
-    start = row.action_mask.index(True) - 1
-    observed, said = row.ids[1 : start - 2], row.ids[start:-1]
-    assert sorted(observed) == sorted(said) and observed != said
-    pairs = set(itertools.pairwise(observed))
-    acted = row.action_mask[start:-1]
-    assert all(pair in pairs for pair, follows in zip(itertools.pairwise(said), acted[1:], strict=True) if follows)
-    assert acted.count(False) == 6 and row.action_mask[-1]
-    assert row.episode_return is None
-
-
 @pytest.mark.parametrize("processes", [1, 2])
 def test_processes_keep_the_order_of_an_endless_supply(processes: int) -> None:
     made = d.in_processes(operator.neg, itertools.count(), processes=processes, chunk=3)  # type: ignore[arg-type]
     assert list(itertools.islice(made, 10)) == [-n for n in range(10)]
     made.close()
-
-
-def test_a_respelled_row_says_the_same_in_other_pieces_alike_everywhere() -> None:
-    row = d.row_of(DEMONSTRATION, RENDERER, find_copies=True)
-    said = RENDERER.tokenizer.decode(row.ids)
-    changed = 0
-    for n in range(20):
-        other = d.respell(row, RENDERER.tokenizer, random.Random(n), share=0.7)
-        assert RENDERER.tokenizer.decode(other.ids) == said
-        acted = [i for i, is_action in zip(other.ids, other.action_mask, strict=True) if is_action]
-        assert RENDERER.tokenizer.decode(acted) == RENDERER.tokenizer.decode(
-            [i for i, is_action in zip(row.ids, row.action_mask, strict=True) if is_action]
-        )
-        changed += other.ids != row.ids
-        smith = [i for i in RENDERER.tokenizer.encode("smith") if i not in other.ids]
-        assert all(i not in acted for i in smith)
-    assert changed > 10
-    assert d.respell(row, RENDERER.tokenizer, random.Random(0), share=0.0).ids == row.ids
-
-
-def test_repeated_words_become_the_same_made_up_word_everywhere() -> None:
-    other = d.rename(DEMONSTRATION, random.Random(1), share=1.0)
-    call = other.messages[2].tool_call
-    assert call is not None
-    first, last = call.arguments["name"].split()
-    assert first != "Anna" and last != "Smith" and first.istitle() and last.istitle()
-    assert other.messages[1].text == f"I am {first.upper()} {last}. Where is 4821? My zip is 02139."
-    assert {k: v for k, v in call.arguments.items() if k != "name"} == {
-        k: v for k, v in ARGUMENTS.items() if k != "name"
-    }
-    assert other.messages[3:] == MESSAGES[3:] and other.episode_return == DEMONSTRATION.episode_return
-    assert d.rename(DEMONSTRATION, random.Random(1), share=0.0) == DEMONSTRATION

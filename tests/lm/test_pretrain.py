@@ -18,9 +18,7 @@ from dialog_rl.lm.held_out import measure
 from dialog_rl.lm.policy import ModelShape, Policy
 
 SHAPE = ModelShape(hidden=32, layers=2, heads=2, intermediate=64, max_positions=128)
-CONFIG = p.PretrainConfig(
-    tokens=6000, batch_tokens=512, vocabulary=400, tokenizer_sample=20, drill_tokens=300, window=32
-)
+CONFIG = p.PretrainConfig(tokens=6000, batch_tokens=512, ranks=1, vocabulary=400, tokenizer_sample=20, window=32)
 
 
 def demonstration(n: int) -> Demonstration:
@@ -73,7 +71,8 @@ def test_the_loss_falls_far_below_guessing_and_the_critic_below_the_mean() -> No
 
 def test_training_stops_at_its_budget_and_counts_what_it_used(pretrained: p.Pretrained) -> None:
     assert CONFIG.tokens <= pretrained.tokens < CONFIG.tokens + CONFIG.batch_tokens
-    few = p.pretrain(map(demonstration, range(8)), seed=1, shape=SHAPE, config=replace(CONFIG, drill_tokens=0))
+    plain = replace(CONFIG, respelled=0.0)
+    few = p.pretrain(map(demonstration, range(8)), seed=1, shape=SHAPE, config=plain)
     assert few.tokens == sum(len(row_of(demonstration(n), few.renderer)) for n in range(8))
 
 
@@ -107,14 +106,14 @@ def test_a_conversation_too_long_for_the_model_is_left_out() -> None:
         episode_return=0.0,
     )
     with_long = p.pretrain(
-        [long, *map(demonstration, range(6))], seed=1, shape=SHAPE, config=replace(CONFIG, drill_tokens=0)
+        [long, *map(demonstration, range(6))], seed=1, shape=SHAPE, config=replace(CONFIG, respelled=0.0, roughened=0.0)
     )
     assert with_long.tokens == sum(len(row_of(demonstration(n), with_long.renderer)) for n in range(6))
 
 
 def rows(n: int) -> list[Row]:
     rng = random.Random(n)
-    return [Row(ids=(i,) * rng.randint(2, 40), action_mask=(), episode_return=None) for i in range(n)]
+    return [Row(ids=(i,) * rng.randint(2, 40), action_mask=(), episode_return=0.0) for i in range(n)]
 
 
 def test_batches_hold_every_row_once_within_the_budget_and_little_padding() -> None:
@@ -128,13 +127,13 @@ def test_batches_hold_every_row_once_within_the_budget_and_little_padding() -> N
 
 
 def test_one_row_over_the_budget_is_a_batch_of_its_own() -> None:
-    given = [Row(ids=(1,) * 300, action_mask=(), episode_return=None), *rows(3)]
+    given = [Row(ids=(1,) * 300, action_mask=(), episode_return=0.0), *rows(3)]
     assert [len(batch) for batch in p.of_like_length(given, 200, random.Random(0)) if len(batch[0]) == 300] == [1]
 
 
 def test_padding_changes_no_gradient(pretrained: p.Pretrained) -> None:
     """Two rows at once weigh as the two alone, token by token."""
-    config = replace(CONFIG, observation_weight=0.0, value_weight=0.0)
+    config = replace(CONFIG, observed=0.0, value_weight=0.0)
     policy, short = pretrained.policy, row_of(demonstration(1), pretrained.renderer)
     longer = replace(short, ids=(*short.ids, *short.ids), action_mask=(*short.action_mask, *[False] * len(short)))
 
@@ -146,12 +145,11 @@ def test_padding_changes_no_gradient(pretrained: p.Pretrained) -> None:
     assert torch.allclose(gradient([short, longer]), gradient([short]), atol=2e-3)
 
 
-def test_a_drill_teaches_the_critic_nothing(pretrained: p.Pretrained) -> None:
-    row = replace(row_of(demonstration(1), pretrained.renderer), episode_return=None)
-    pretrained.policy.zero_grad()
-    p.loss_of(pretrained.policy, [row], CONFIG)[0].backward()
-    for parameter in pretrained.policy.value_head.parameters():
-        assert parameter.grad is not None and not parameter.grad.any()
+def test_two_processes_learn_what_one_learns_from_batches_twice_as_many() -> None:
+    config = replace(CONFIG, tokens=3000, ranks=2)
+    first, again = (p.pretrain(supply(), seed=1, shape=SHAPE, config=config) for _ in range(2))
+    assert torch.equal(weights(first.policy), weights(again.policy))
+    assert 3000 <= first.tokens < 3000 + 2 * config.batch_tokens
 
 
 def test_the_held_out_figures_are_those_of_the_policy_returned(pretrained: p.Pretrained) -> None:
