@@ -135,9 +135,9 @@ def dialogue(episode: Any, limit: int = 400) -> str:
 
 def draw_curve(found: Evaluation, run: Run) -> None:
     from dialog_rl.evaluation.curves import Curve, Mark, draw
-    from dialog_rl.online.trainer import read_metrics
+    from dialog_rl.online import training_record
 
-    updates = read_metrics(run.folder)
+    updates = training_record.read(run.folder)
     ends = [0, updates[-1]["dialogues"] if updates else 0]
     marks = [
         Mark(dialogues=at, success=summary.success_interval)

@@ -19,8 +19,9 @@ from dialog_rl.errors import ConfigError
 from dialog_rl.plugins.loading import Plugins
 
 if TYPE_CHECKING:
+    from dialog_rl.online.train_config import TrainConfig
     from dialog_rl.online.trainer import Progress as UpdateProgress
-    from dialog_rl.online.trainer import TrainConfig, Trainer
+    from dialog_rl.online.trainer import Trainer
 
 RUN_FILE = "run.json"
 
@@ -160,7 +161,7 @@ def finish(run: Run, *, as_json: bool = False) -> str:
 
 def train_config(settings: Train) -> TrainConfig:
     """The trainer's configuration: its own defaults, but for what is set."""
-    from dialog_rl.online.trainer import TrainConfig
+    from dialog_rl.online.train_config import TrainConfig
     from dialog_rl.rl.algorithms.ppo import Level
 
     base = TrainConfig()

@@ -6,7 +6,6 @@ moment goes on from its last checkpoint as if it had not been stopped, to the la
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,66 +22,19 @@ from dialog_rl.goals import make_scenario
 from dialog_rl.lm import checkpoints, versions
 from dialog_rl.lm.model import SpeakingModel
 from dialog_rl.lm.rollouts import rollouts
+from dialog_rl.online import training_record as record
 from dialog_rl.online.run_state import load_state, save_state
+from dialog_rl.online.train_config import TrainConfig
 from dialog_rl.plugins.loading import Plugins
-from dialog_rl.rl.algorithms.ppo import PPO, Level, PPOConfig
+from dialog_rl.rl.algorithms.ppo import PPO
 from dialog_rl.rl.batch import EpisodeBatch
-from dialog_rl.rl.kl import KLConfig
 from dialog_rl.rl.learner import Learner
-from dialog_rl.rl.learner_config import LearnerConfig
 from dialog_rl.rl.update_stats import UpdateStats
 from dialog_rl.scoring import Reward, ScoredEpisode
 from dialog_rl.seeds import derive, generator
 from dialog_rl.staging import Stage
 
 LOG = "episodes.db"
-METRICS = "metrics.jsonl"
-
-
-BF16_LEARNER = LearnerConfig(
-    imitation_coef=0.3,
-    kl=KLConfig(coef=0.03),
-    kl_stop=0.1,
-    token_budget=4096,
-    max_mismatch=10.0,
-    max_mismatch_k3=2e-3,
-)
-"""bf16 differs from the fp32 sampler by under 3e-4 nats a token on average, by a nat or two at a single unlikely token;
-the old log-probs are the learner's own, so the ratio still begins at 1."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainConfig:
-    dialogues: int = 4000
-    """Conversations in all."""
-    batch: int = 128
-    """Conversations an update."""
-    slots: int = 64
-    """Conversations spoken at once."""
-    temperature: float = 1.0
-    """Of the sampling; anything else than 1 is learnt at that temperature."""
-    seed: int = 0
-    checkpoint_every: int = 4
-    """Updates."""
-    replay: int = 64
-    """Earlier successful conversations that an update imitates, with `learner.imitation_coef`, beside its own."""
-    bf16: bool = True
-    """Learn with bf16 matrix products, over twice as fast on a CPU that has them; speaking stays in fp32."""
-    learner: LearnerConfig = BF16_LEARNER
-    ppo: PPOConfig = field(default_factory=lambda: PPOConfig(level=Level.STEP))
-    """One decision a step: at token level, a decay of 0.95 a token leaves the first word of a wrong reply, which
-    decides it, a quarter of the blame that its last word gets. Success then stays where it is."""
-
-    def __post_init__(self) -> None:
-        if self.dialogues < 1 or self.batch < 2 or self.slots < 1:
-            raise ConfigError(
-                f"train: dialogues {self.dialogues}, batch {self.batch}, slots {self.slots}: "
-                "at least 1 dialogue, 2 a batch and 1 slot are needed"
-            )
-
-    @property
-    def updates(self) -> int:
-        return -(-self.dialogues // self.batch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +104,7 @@ class Trainer:
             state = load_state(found.path)
             self._combination.restore(state.pop("combination", {}))
             self.learner.load_state_dict(state)
-            self._cut_metrics(found.step)
+            record.cut(self.folder, found.step)
             self._remember_log()
         return rejected
 
@@ -189,7 +141,7 @@ class Trainer:
                 progress = self._update(log, cancelled)
                 if progress is None:
                     return
-                self._record(progress)
+                record.append(self.folder, asdict(progress))
                 self._tell("on_update_end", stats=asdict(progress))
                 last = self.done == self.config.updates
                 if last or self.done % self.config.checkpoint_every == 0:
@@ -300,37 +252,6 @@ class Trainer:
     def _tell(self, hook: str, **facts: Any) -> None:
         if self._plugins is not None:
             self._plugins.notify(hook, run={"id": self.folder.name, "folder": str(self.folder)}, **facts)
-
-    # The record
-
-    def _record(self, progress: Progress) -> None:
-        with (self.folder / METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(progress)) + "\n")
-
-    def _cut_metrics(self, updates: int) -> None:
-        """Drop the records of updates after the checkpoint: they are about to be made again."""
-        path = self.folder / METRICS
-        if path.is_file():
-            kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _update_of(line) <= updates]
-            path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-
-
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """A run's record, one mapping an update."""
-    path = folder / METRICS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [json.loads(line) for line in lines if _update_of(line) < _NEVER]
-
-
-_NEVER = 1 << 62
-
-
-def _update_of(line: str) -> int:
-    """The update that a record is about; a line that a crash cut off belongs to none."""
-    try:
-        return int(json.loads(line)["update"])
-    except (ValueError, KeyError):
-        return _NEVER
 
 
 def _succeeded(episode: Episode) -> bool:

@@ -149,7 +149,7 @@ def test_a_run_keeps_its_settings_beside_what_comes_of_them(run: Run, with_base:
 def test_flags_reach_the_trainer() -> None:
     from dialog_rl.cli.train import train_config
     from dialog_rl.config import Train
-    from dialog_rl.online.trainer import TrainConfig
+    from dialog_rl.online.train_config import TrainConfig
 
     assert train_config(Train()) == TrainConfig()
     given = train_config(Train(dialogues=7, batch=3, learning_rate=1e-3, kl=0.3, lam=0.5, level="step", seed=9))

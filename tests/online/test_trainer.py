@@ -12,8 +12,10 @@ import torch
 
 from dialog_rl.episode_log.log import EpisodeLog
 from dialog_rl.lm.model import SpeakingModel
+from dialog_rl.online import training_record
 from dialog_rl.online.apprentice import DEFAULT_REWARDS
-from dialog_rl.online.trainer import LOG, TrainConfig, Trainer, read_metrics
+from dialog_rl.online.train_config import TrainConfig
+from dialog_rl.online.trainer import LOG, Trainer
 from dialog_rl.plugins.loading import load_plugins
 from dialog_rl.plugins.rewards import build_rewards
 from dialog_rl.rl.algorithms.ppo import PPO
@@ -82,7 +84,7 @@ def test_what_came_after_the_last_checkpoint_is_made_again_and_recorded_once(
     resumed = trainer(tmp_path / "run", tiny_model, config)
     resumed.resume()
     list(resumed.run())
-    assert [row["update"] for row in read_metrics(tmp_path / "run")] == [1, 2, 3, 4]
+    assert [row["update"] for row in training_record.read(tmp_path / "run")] == [1, 2, 3, 4]
     with EpisodeLog.open(tmp_path / "run" / LOG) as log:
         assert log.count() == 24
 
@@ -119,7 +121,7 @@ def test_a_cancelled_update_leaves_the_weights_of_the_last_one(tmp_path: Path, t
 
 def test_a_line_of_the_record_that_a_crash_cut_off_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text(json.dumps({"update": 1}) + '\n{"update": 2, "succ', encoding="utf-8")
-    assert read_metrics(tmp_path) == [{"update": 1}]
+    assert training_record.read(tmp_path) == [{"update": 1}]
 
 
 @pytest.mark.parametrize("wrong", [{"dialogues": 0}, {"batch": 1}, {"slots": 0}])
