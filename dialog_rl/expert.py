@@ -160,9 +160,8 @@ class Expert:
             for answer in scope.values():
                 for listed in answer.values() if isinstance(answer, Mapping) else ():
                     if said and isinstance(listed, Mapping):
-                        for key, shown in listed.items():
-                            if shown == said:
-                                return key
+                        if said in listed:
+                            return listed[said]
         return ""
 
     def _call(self, step: Step, number: int, scope: dict[str, Any]) -> Message | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from dialog_rl.episode import Message, Role
 from dialog_rl.lm.demonstrations import Demonstration, Row
@@ -17,6 +17,7 @@ from dialog_rl.lm.tokenizer import SPACE, Tokenizer
 
 _WORD = re.compile(r"(?<![a-z])[a-z]{3,}(?![a-z])")
 _HAN = "\u4e00-\u9fff"
+_HAN_RANGE = (0x4E00, 0x9FA5)
 _HAN_NAME = re.compile(rf"[{_HAN}]{{2,4}}")
 _UNIT = re.compile(rf"[{_HAN}]|[^\s{_HAN}]+|\s+")
 """What roughening drops or exchanges: a Chinese character, or what stands between spaces."""
@@ -38,13 +39,35 @@ _RICH = (
 """Onsets, nuclei and codas of syllables: names of two languages that do not exist."""
 
 
-def rename(demonstration: Demonstration, rng: random.Random, *, share: float) -> Demonstration:
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """What names can be spelled from: every piece of a vocabulary, so that each one is practised in names.
+
+    A piece that never stood in a copied name is not copied when it does, however well its neighbours are.
+    """
+
+    latin: tuple[str, ...] = ()
+    han: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> Pieces:
+        pieces = {tokenizer.piece(i).strip(SPACE) for i in range(len(tokenizer)) if tokenizer.byte_of(i) is None}
+        return cls(
+            latin=tuple(sorted(p for p in pieces if p.isascii() and p.isalpha() and p.islower())),
+            han=tuple(sorted(p for p in pieces if re.fullmatch(rf"[{_HAN}]", p))),
+        )
+
+
+def rename(
+    demonstration: Demonstration, rng: random.Random, *, share: float, pieces: Pieces = Pieces()
+) -> Demonstration:
     """The same conversation about other names: words that a call repeats after the user become made-up ones.
 
     A pack has some hundred names; a model that has seen only those learns to pick from them instead of repeating what
-    it was told. Each word is exchanged everywhere in the conversation, whatever its case. share: of such words.
+    it was told. Each word is exchanged everywhere in the conversation, whatever its case. share: of such words; every
+    other one is made from pieces, if there are any.
     """
-    made_up = {word: _made_up(word, rng) for word in _repeated_words(demonstration) if rng.random() < share}
+    made_up = {word: _made_up(word, rng, pieces) for word in _repeated_words(demonstration) if rng.random() < share}
     if not made_up:
         return demonstration
     latin = [word for word in made_up if word.isascii()]
@@ -81,9 +104,12 @@ def _with_text(message: Message, change: Callable[[str], str]) -> Message:
     return replace(message, text=change(message.text), tool_call=call)
 
 
-def _made_up(word: str, rng: random.Random) -> str:
+def _made_up(word: str, rng: random.Random, pieces: Pieces = Pieces()) -> str:
     if not word.isascii():
-        return "".join(chr(rng.randint(0x4E00, 0x9FA5)) for _ in range(rng.randint(2, 3)))
+        known = pieces.han if rng.random() < 0.7 else ()
+        return "".join(rng.choice(known) if known else chr(rng.randint(*_HAN_RANGE)) for _ in range(rng.randint(2, 3)))
+    if pieces.latin and rng.random() < 0.5:
+        return "".join(rng.choice(pieces.latin) for _ in range(rng.randint(1, 4)))
     syllable = _PLAIN if rng.random() < 0.6 else _RICH
     made = "".join(rng.choice(part) for _ in range(rng.choice((1, 2, 2, 3))) for part in syllable)
     return made[1:] if rng.random() < 0.2 and len(made) > 4 else made

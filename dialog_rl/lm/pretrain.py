@@ -22,7 +22,7 @@ from transformers import LlamaForCausalLM
 
 from dialog_rl import seeds
 from dialog_rl.errors import ConfigError
-from dialog_rl.lm.augmentation import rename, respell, roughen
+from dialog_rl.lm.augmentation import Pieces, rename, respell, roughen
 from dialog_rl.lm.data_parallel import Crew
 from dialog_rl.lm.demonstrations import Demonstration, Row, row_of, texts_of
 from dialog_rl.lm.held_out import HeldOut, measure, padded, returns_of
@@ -264,9 +264,10 @@ def _batches(
 def _rows(
     demonstrations: Iterable[Demonstration], renderer: EmbeddedRenderer, config: PretrainConfig, seed: int
 ) -> Iterator[Row]:
-    rng = seeds.generator(seed, "spelling")
+    rng, pieces = seeds.generator(seed, "spelling"), Pieces.of(renderer.tokenizer)
     for demonstration in demonstrations:
-        harder = roughen(rename(demonstration, rng, share=config.renamed), rng, share=config.roughened)
+        renamed = rename(demonstration, rng, share=config.renamed, pieces=pieces)
+        harder = roughen(renamed, rng, share=config.roughened)
         yield respell(row_of(harder, renderer, find_copies=True), renderer.tokenizer, rng, share=config.respelled)
 
 

@@ -90,3 +90,15 @@ def test_chinese_is_roughened_by_characters_and_stays_readable() -> None:
     said = "你好我想知道我的快递什么时候能送到家里来谢谢"
     seen = {a.roughen(conversation(said), random.Random(n), share=1.0).messages[0].text for n in range(50)}
     assert len(seen) > 25 and all(0.6 * len(said) < len(text) <= len(said) for text in seen)
+
+
+def test_every_piece_of_a_vocabulary_gets_its_turn_in_names() -> None:
+    pieces = a.Pieces.of(RENDERER.tokenizer)
+    assert pieces.latin and all(piece.isalpha() and piece.islower() for piece in pieces.latin)
+    only = a.Pieces(latin=("qux", "zork"), han=("猫",))
+    names = set()
+    for n in range(100):
+        call = a.rename(DEMONSTRATION, random.Random(n), share=1.0, pieces=only).messages[2].tool_call
+        assert call is not None
+        names |= set(call.arguments["name"].lower().split())
+    assert sum(not name.replace("qux", "").replace("zork", "") for name in names) > 10
