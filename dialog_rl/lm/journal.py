@@ -1,6 +1,7 @@
-"""The promotion journal of a store: which version each alias means is what its last line about that alias says.
+"""The promotion journal of a store: which version each alias means is what its last line that moves the alias says.
 
 One append is the whole of a promotion, so the alias and the record of it cannot come apart, and nothing is ever lost.
+What a gate rejected and what a person vetoed stands in the same journal, and moves nothing.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,34 @@ JOURNAL = "promotions.jsonl"
 LOCK = ".promotions.lock"
 
 
+class Event(StrEnum):
+    """What a line tells of its version."""
+
+    PROMOTED = "promoted"
+    """The alias means it from here on."""
+    ROLLED_BACK = "rolled_back"
+    """The alias means it again, because what it meant meanwhile was not good."""
+    REJECTED = "rejected"
+    """The gate tested it, and did not let it pass."""
+    VETOED = "vetoed"
+    """A person forbids that any alias means it."""
+    ALLOWED = "allowed"
+    """The veto is lifted."""
+
+    @property
+    def moves(self) -> bool:
+        """Whether an alias means something else after it."""
+        return self in (Event.PROMOTED, Event.ROLLED_BACK)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
-    """One line: from here on the alias means this version."""
+    """One line: what happened to a version, and to the alias that means it from here on."""
 
     number: int
     """From 1, without gaps: a line that was altered or lost shows."""
     alias: str
+    """Empty in a veto, which concerns all of them."""
     version: str
     """Empty: the alias means nothing any more."""
     reason: str
@@ -35,6 +58,8 @@ class Promotion:
     by: str = ""
     at: float = 0.0
     """Seconds since the epoch; for people, never for ordering."""
+    event: Event = Event.PROMOTED
+    """Not written where it is a promotion."""
 
 
 def read(root: Path) -> tuple[Promotion, ...]:
@@ -47,26 +72,57 @@ def read(root: Path) -> tuple[Promotion, ...]:
 
 def standing(root: Path) -> dict[str, str]:
     """The version that each alias means."""
-    meant = {promotion.alias: promotion.version for promotion in read(root)}
+    meant = {promotion.alias: promotion.version for promotion in read(root) if promotion.event.moves}
     return {alias: version for alias, version in meant.items() if version}
 
 
+def vetoed(root: Path) -> dict[str, str]:
+    """Versions that a person has forbidden, with the reason."""
+    return _vetoed(read(root))
+
+
 def record(
-    root: Path, alias: str, version: str, *, reason: str, evidence: Mapping[str, Any] | None = None, by: str = ""
+    root: Path,
+    alias: str,
+    version: str,
+    *,
+    reason: str,
+    evidence: Mapping[str, Any] | None = None,
+    by: str = "",
+    event: Event = Event.PROMOTED,
 ) -> Promotion:
-    """Append one promotion; it holds once this returns. Says nothing about whether the version exists."""
+    """Append one line; it holds once this returns. Says nothing about whether the version exists.
+
+    Raises CheckpointError, and writes nothing, if an alias were to mean a version that is vetoed.
+    """
     path = root / JOURNAL
     with durable.failing_as(CheckpointError, f"{path}: cannot be written"), durable.locked(root / LOCK):
+        so_far = read(root)
+        forbidden = _vetoed(so_far)
+        if event.moves and version in forbidden:
+            raise CheckpointError(f"version {version} is vetoed: {forbidden[version]}")
         promotion = Promotion(
-            number=len(read(root)) + 1, alias=alias, version=version, reason=reason,
-            evidence=evidence or {}, by=by, at=time.time(),
+            number=len(so_far) + 1, alias=alias, version=version, reason=reason,
+            evidence=evidence or {}, by=by, at=time.time(), event=event,
         )  # fmt: skip
         durable.append_line(path, _line(promotion))
     return promotion
 
 
+def _vetoed(promotions: Iterable[Promotion]) -> dict[str, str]:
+    forbidden: dict[str, str] = {}
+    for promotion in promotions:
+        if promotion.event is Event.VETOED:
+            forbidden[promotion.version] = promotion.reason
+        elif promotion.event is Event.ALLOWED:
+            forbidden.pop(promotion.version, None)
+    return forbidden
+
+
 def _line(promotion: Promotion) -> bytes:
     document = asdict(promotion)
+    if promotion.event is Event.PROMOTED:
+        del document["event"]
     body = json.dumps(document, sort_keys=True, allow_nan=False)
     document["check"] = hashlib.sha256(body.encode()).hexdigest()[:16]
     return json.dumps(document, sort_keys=True, allow_nan=False).encode()
@@ -76,7 +132,7 @@ def _parse(line: bytes, number: int, path: Path) -> Promotion:
     try:
         document = json.loads(line)
         document.pop("check")
-        promotion = Promotion(**document)
+        promotion = Promotion(event=Event(document.pop("event", Event.PROMOTED)), **document)
         whole = _line(promotion) == line and promotion.number == number
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         whole, promotion = False, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -14,6 +15,8 @@ from dialog_rl.errors import CheckpointError
 from dialog_rl.faults import fp
 from dialog_rl.lm import journal, versions
 
+logger = logging.getLogger(__name__)
+
 CHAMPION = "champion"
 """The version that speaks."""
 CANDIDATE = "candidate"
@@ -21,6 +24,7 @@ CANDIDATE = "candidate"
 ANCHOR = "anchor"
 """The frozen version that no promotion may fall below."""
 _PINS = ".pins"
+_GATE_LOCK = ".gates.lock"
 
 
 def promote(
@@ -49,10 +53,94 @@ def withdraw(root: Path, alias: str, *, reason: str, by: str = "") -> journal.Pr
     return journal.record(root, alias, "", reason=reason, by=by)
 
 
+def submit(root: Path, version_id: str, *, by: str = "") -> int:
+    """Let `candidate` mean a version, and return the number of the gate that it is about to meet.
+
+    Gates are counted from 1 since the anchor was last moved. One counts from here on, whatever becomes of it: what a
+    gate may err by is spent when it begins.
+    """
+    with durable.failing_as(CheckpointError, f"{root}: cannot submit"), durable.locked(root / _GATE_LOCK):
+        number = _gates(root) + 1
+        promote(root, CANDIDATE, version_id, reason=f"gate {number} begins", evidence={"gate": number}, by=by)
+    return number
+
+
+def reject(
+    root: Path, version_id: str, *, reason: str, evidence: Mapping[str, Any] | None = None, by: str = ""
+) -> journal.Promotion:
+    """Record that a version did not pass, and why; no alias moves."""
+    return journal.record(
+        root, CANDIDATE, version_id, reason=reason, evidence=evidence, by=by, event=journal.Event.REJECTED
+    )
+
+
+def veto(root: Path, version_id: str, *, reason: str, by: str = "") -> tuple[journal.Promotion, ...]:
+    """Forbid that an alias means a version. Those that do are rolled back; the lines are returned."""
+    made = [journal.record(root, "", version_id, reason=reason, by=by, event=journal.Event.VETOED)]
+    for alias, version in journal.standing(root).items():
+        if version == version_id:
+            made.append(rollback(root, alias, reason=f"vetoed: {reason}", by=by))
+    return tuple(made)
+
+
+def allow(root: Path, version_id: str, *, reason: str, by: str = "") -> journal.Promotion:
+    """Lift a veto."""
+    return journal.record(root, "", version_id, reason=reason, by=by, event=journal.Event.ALLOWED)
+
+
+def rollback(
+    root: Path, alias: str, *, reason: str, evidence: Mapping[str, Any] | None = None, by: str = ""
+) -> journal.Promotion:
+    """Let an alias mean what it meant before: the latest that verifies and is not vetoed.
+
+    If this store has none, the alias means nothing here any more, and so what was shipped under its name. Raises
+    CheckpointError if it means nothing already.
+    """
+    with durable.failing_as(CheckpointError, f"{root}: cannot roll back"), durable.locked(root / versions.LOCK):
+        if alias not in journal.standing(root):
+            raise CheckpointError(f"{root}: '{alias}' means no version here, so there is nothing to roll back")
+        target = next((version for version in _earlier(root, alias) if _is_sound(root / version)), "")
+        return journal.record(
+            root, alias, target, reason=reason, evidence=evidence, by=by, event=journal.Event.ROLLED_BACK
+        )
+
+
 def previous(root: Path, alias: str) -> str:
     """The version that an alias meant before it meant what it means: where a rollback goes. Empty if there is none."""
-    meant = [p.version for p in journal.read(root) if p.alias == alias]
-    return next((version for version in reversed(meant) if version and version != meant[-1]), "")
+    return next(iter(_earlier(root, alias)), "")
+
+
+def _earlier(root: Path, alias: str) -> tuple[str, ...]:
+    """What an alias meant before, latest first; neither what is vetoed nor what it was rolled back from."""
+    meant: list[str] = []
+    for promotion in journal.read(root):
+        if promotion.alias == alias and promotion.event is journal.Event.ROLLED_BACK:
+            while meant and meant[-1] != promotion.version:
+                meant.pop()
+        if promotion.alias == alias and promotion.event.moves:
+            meant.append(promotion.version)
+    forbidden = journal.vetoed(root)
+    return tuple(v for v in dict.fromkeys(reversed(meant)) if v and v != meant[-1] and v not in forbidden)
+
+
+def _is_sound(folder: Path) -> bool:
+    try:
+        versions.verify(folder)
+    except CheckpointError as e:
+        logger.warning("%s; passed over", e)
+        return False
+    return True
+
+
+def _gates(root: Path) -> int:
+    """Gates begun since the anchor was last moved."""
+    count = 0
+    for promotion in journal.read(root):
+        if promotion.alias == ANCHOR and promotion.event.moves:
+            count = 0
+        elif promotion.alias == CANDIDATE and promotion.event.moves and "gate" in promotion.evidence:
+            count += 1
+    return count
 
 
 @contextmanager
@@ -77,22 +165,23 @@ def clear(root: Path, *, keep: Collection[str] = (), keep_last: int = 3) -> tupl
     Never one that an alias means, that someone has pinned, that `keep` names, that is among the `keep_last` newest, or
     that is among the `keep_last` an alias meant last: those are what a rollback goes to.
     """
-    removed: list[str] = []
     with durable.failing_as(CheckpointError, f"{root}: cannot clear away"), durable.locked(root / versions.LOCK):
         durable.sweep(root)
-        needed = {*keep, *journal.standing(root).values(), *_meant_last(root, keep_last)}
-        present = [manifest.id for manifest in versions.list_versions(root)]
-        for version_id in present[: max(0, len(present) - keep_last)]:
-            if version_id not in needed and _remove_unpinned(root, version_id):
-                removed.append(version_id)
-    return tuple(removed)
+        return tuple(v for v in unneeded(root, keep=keep, keep_last=keep_last) if _remove_unpinned(root, v))
+
+
+def unneeded(root: Path, *, keep: Collection[str] = (), keep_last: int = 3) -> tuple[str, ...]:
+    """The versions that `clear` would remove, but for those that someone has pinned; oldest first."""
+    needed = {*keep, *journal.standing(root).values(), *_meant_last(root, keep_last)}
+    present = [manifest.id for manifest in versions.list_versions(root)]
+    return tuple(v for v in present[: max(0, len(present) - keep_last)] if v not in needed)
 
 
 def _meant_last(root: Path, count: int) -> set[str]:
     """The last `count` different versions of every alias."""
     by_alias: dict[str, dict[str, None]] = {}
     for promotion in reversed(journal.read(root)):
-        if promotion.version:
+        if promotion.version and promotion.event.moves:
             by_alias.setdefault(promotion.alias, {}).setdefault(promotion.version)
     return {version for meant in by_alias.values() for version in list(meant)[:count]}
 

@@ -147,3 +147,89 @@ def test_a_version_cleared_away_before_the_pin_is_a_typed_error(tmp_path: Path):
     promotions.clear(tmp_path, keep_last=0)
     with pytest.raises(CheckpointError, match="look the name up again"), promotions.pinned(found):
         pass
+
+
+def champions(root: Path, *contents: str) -> list[str]:
+    """Versions that were champion one after another."""
+    made = [make(root, content) for content in contents]
+    for version in made:
+        promotions.promote(root, "champion", version, reason="r")
+    return made
+
+
+def test_a_rollback_goes_to_the_version_before_and_a_second_one_further_back(tmp_path: Path):
+    first, second, third = champions(tmp_path, "1", "2", "3")
+    told = promotions.rollback(tmp_path, "champion", reason="repeats itself", evidence={"duplicates": 0.4}, by="chat")
+    assert (told.event, told.version, told.reason) == (journal.Event.ROLLED_BACK, second, "repeats itself")
+    assert promotions.previous(tmp_path, "champion") == first
+    promotions.rollback(tmp_path, "champion", reason="again")
+    assert journal.standing(tmp_path) == {"champion": first} and third not in journal.standing(tmp_path).values()
+
+
+def test_a_rollback_passes_over_what_was_altered_or_vetoed(tmp_path: Path):
+    first, second, third, _ = champions(tmp_path, "1", "2", "3", "4")
+    (tmp_path / third / "w.bin").write_text("5")
+    promotions.veto(tmp_path, second, reason="rude")
+    assert promotions.rollback(tmp_path, "champion", reason="r").version == first
+
+
+def test_a_rollback_from_the_first_version_leaves_the_shipped_one(tmp_path: Path):
+    shipped = tmp_path / "shipped"
+    (shipped / "champion").mkdir(parents=True)
+    (shipped / "champion" / "w.bin").write_text("shipped")
+    versions.seal(shipped / "champion")
+    champions(tmp_path / "mine", "1")
+    promotions.rollback(tmp_path / "mine", "champion", reason="r")
+    assert versions.find([tmp_path / "mine", shipped], "champion").path == shipped / "champion"
+    with pytest.raises(CheckpointError, match="nothing to roll back"):
+        promotions.rollback(tmp_path / "mine", "champion", reason="r")
+
+
+def test_a_vetoed_version_is_not_promoted_until_the_veto_is_lifted(tmp_path: Path):
+    version = make(tmp_path, "1")
+    promotions.veto(tmp_path, version, reason="rude", by="ann")
+    assert journal.vetoed(tmp_path) == {version: "rude"}
+    with pytest.raises(CheckpointError, match="vetoed: rude"):
+        promotions.promote(tmp_path, "champion", version, reason="r")
+    promotions.allow(tmp_path, version, reason="it was a joke", by="ann")
+    promotions.promote(tmp_path, "champion", version, reason="r")
+    assert journal.standing(tmp_path) == {"champion": version} and journal.vetoed(tmp_path) == {}
+
+
+def test_a_veto_of_the_champion_rolls_it_back(tmp_path: Path):
+    first, second = champions(tmp_path, "1", "2")
+    told = promotions.veto(tmp_path, second, reason="rude", by="ann")
+    assert [line.event for line in told] == [journal.Event.VETOED, journal.Event.ROLLED_BACK]
+    assert journal.standing(tmp_path) == {"champion": first}
+
+
+def test_a_rejection_is_recorded_and_moves_nothing(tmp_path: Path):
+    champion, candidate = make(tmp_path, "1"), make(tmp_path, "2")
+    promotions.promote(tmp_path, "champion", champion, reason="r")
+    promotions.submit(tmp_path, candidate, by="learn")
+    promotions.reject(tmp_path, candidate, reason="worse", evidence={"pairs": 40}, by="gate")
+    assert journal.standing(tmp_path) == {"champion": champion, "candidate": candidate}
+    last = journal.read(tmp_path)[-1]
+    assert (last.event, last.version, last.evidence) == (journal.Event.REJECTED, candidate, {"pairs": 40})
+
+
+def test_gates_are_counted_from_the_moment_the_anchor_was_last_moved(tmp_path: Path):
+    first, second = make(tmp_path, "1"), make(tmp_path, "2")
+    assert [promotions.submit(tmp_path, v) for v in (first, second, first)] == [1, 2, 3]
+    promotions.reject(tmp_path, first, reason="worse")
+    assert promotions.submit(tmp_path, second) == 4
+    promotions.promote(tmp_path, "anchor", first, reason="a new beginning")
+    assert promotions.submit(tmp_path, second) == 1
+
+
+def test_a_line_of_a_plain_promotion_is_written_as_it_always_was(tmp_path: Path):
+    champions(tmp_path, "1")
+    assert b'"event"' not in (tmp_path / journal.JOURNAL).read_bytes()
+
+
+def test_a_rejected_version_may_be_cleared_away(tmp_path: Path):
+    made = [make(tmp_path, str(n)) for n in range(6)]
+    for version in made:
+        promotions.reject(tmp_path, version, reason="worse")
+    assert set(promotions.unneeded(tmp_path, keep_last=1)) < set(made)
+    assert set(promotions.clear(tmp_path, keep_last=1)) and len(versions.list_versions(tmp_path)) == 1

@@ -70,6 +70,25 @@ def test_promoting_leaves_the_old_or_the_new_champion(tmp_path: Path):
         assert journal.standing(store)["champion"] == old, spec
 
 
+def test_a_rollback_leaves_the_old_or_the_new_meaning_and_the_next_one_holds(tmp_path: Path):
+    stores = fresh(tmp_path)
+    store, first, second, third = tmp_path, "", "", ""
+
+    def job():
+        nonlocal store, first, second, third
+        store = stores()
+        first, second, third = (versions.publish(store, fill(name)).id for name in ("1", "2", "3"))
+        for version in (first, second, third):
+            promotions.promote(store, "champion", version, reason="r")
+        return lambda: promotions.rollback(store, "champion", reason="bad")
+
+    for spec in every_crash_point(job):
+        told = journal.standing(store)["champion"]
+        assert told in (second, third), spec
+        promotions.rollback(store, "champion", reason="again")
+        assert journal.standing(store)["champion"] == (second if told == third else first), spec
+
+
 def test_checkpointing_always_leaves_a_valid_checkpoint(tmp_path: Path):
     stores = fresh(tmp_path)
     store = tmp_path
