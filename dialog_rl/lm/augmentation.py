@@ -106,8 +106,8 @@ def _with_text(message: Message, change: Callable[[str], str]) -> Message:
 
 def _made_up(word: str, rng: random.Random, pieces: Pieces = Pieces()) -> str:
     if not word.isascii():
-        known = pieces.han if rng.random() < 0.7 else ()
-        return "".join(rng.choice(known) if known else chr(rng.randint(*_HAN_RANGE)) for _ in range(rng.randint(2, 3)))
+        known = pieces.han if rng.random() < 0.8 else ()
+        return "".join(rng.choice(known) if known else chr(rng.randint(*_HAN_RANGE)) for _ in range(rng.randint(2, 4)))
     if pieces.latin and rng.random() < 0.5:
         return "".join(rng.choice(pieces.latin) for _ in range(rng.randint(1, 4)))
     syllable = _PLAIN if rng.random() < 0.6 else _RICH
