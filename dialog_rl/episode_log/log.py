@@ -182,6 +182,10 @@ class EpisodeLog:
         conditions = [schema.events.c.kind.in_([str(kind) for kind in kinds])] if kinds else []
         return self._select(*conditions, since=since)
 
+    def find(self, event_id: str) -> LoggedEvent | None:
+        """The event of this id, if it is in the log."""
+        return next(self._select(schema.events.c.event_id == event_id), None)
+
     def events_of(self, episode_id: str) -> Iterator[LoggedEvent]:
         """Everything that happened in and to one episode or conversation, in order."""
         return self._select(schema.events.c.episode_id == episode_id)
@@ -192,14 +196,17 @@ class EpisodeLog:
             return connection.scalars(select(schema.log_state.c.last_seq)).one()
 
     def ratings(self, episode_id: str) -> tuple[Rating, ...]:
-        """The ratings that hold: of each rater and turn the last by sequence, without those withdrawn."""
+        """The ratings that hold: of each rater and turn the last by sequence, without those withdrawn.
+
+        One that has no value but tags, a comment or a correction says something all the same.
+        """
         holding: dict[tuple[str, int | None], Rating] = {}
         about = schema.events.c.episode_id == episode_id
         for event in self._select(about, schema.events.c.kind == str(Kind.RATING)):
             rating = records.rating_from_json(event.document)
             holding.pop((rating.rater, rating.turn), None)
             holding[rating.rater, rating.turn] = rating
-        return tuple(rating for rating in holding.values() if rating.value is not None)
+        return tuple(rating for rating in holding.values() if not rating.says_nothing)
 
     def consented(self, episode_id: str) -> bool | None:
         """Whether the conversation may be trained on, by the last word on it; None if nobody was asked."""

@@ -31,6 +31,11 @@ class Kind(StrEnum):
     TURN = "turn"
     RATING = "rating"
     CONSENT = "consent"
+    UPDATE = "update"
+    USED = "used"
+    VERDICT = "verdict"
+    QUARANTINE = "quarantine"
+    SERVING = "serving"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +195,11 @@ def turn_event(episode_id: str, turn: int, said: Turn) -> NewEvent:
     )  # fmt: skip
 
 
+def own_key(event_id: str) -> str:
+    """The caller's event id, or a new one."""
+    return name(event_id, "an event id") if event_id else uuid.uuid4().hex
+
+
 def rating_event(rating: Rating, *, event_id: str, finished_turns: int | None) -> NewEvent:
     """finished_turns: of the episode if it is in the log; None leaves a turn to be found among the open conversation's.
 
@@ -205,7 +215,7 @@ def rating_event(rating: Rating, *, event_id: str, finished_turns: int | None) -
         after = (episode_key(episode_id), begin_key(episode_id))
     else:
         after = (turn_key(episode_id, rating.turn),)
-    key = name(event_id, "an event id") if event_id else uuid.uuid4().hex
+    key = own_key(event_id)
     return NewEvent(
         event_id=f"{Kind.RATING}:{key}",
         kind=Kind.RATING,
@@ -216,7 +226,7 @@ def rating_event(rating: Rating, *, event_id: str, finished_turns: int | None) -
 
 
 def consent_event(episode_id: str, train: bool, *, event_id: str) -> NewEvent:
-    key = name(event_id, "an event id") if event_id else uuid.uuid4().hex
+    key = own_key(event_id)
     return NewEvent(
         event_id=f"{Kind.CONSENT}:{key}", kind=Kind.CONSENT, episode_id=name(episode_id, "an episode id"),
         body=encode({"train": train}), after=(episode_key(episode_id), begin_key(episode_id)),

@@ -76,6 +76,15 @@ episode_policies = Table(
     Column("version", Text, primary_key=True),
     Column("seq", _SEQ, primary_key=True, autoincrement=False),
 )
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("token", _SEQ, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("beats", _SEQ, nullable=False),
+)
+"""Who may do what only one may do at a time. The token rises with every holder, the beats while a holder lives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +100,15 @@ def _first(connection: Connection) -> None:
     connection.execute(insert(log_state), {"id": 1, "last_seq": 0})
 
 
-MIGRATIONS: tuple[Migration, ...] = (Migration(name="events, episodes and their policies", apply=_first),)
+def _second(connection: Connection) -> None:
+    leases.create(connection)
+    fp("log.migrate.table")
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(name="events, episodes and their policies", apply=_first),
+    Migration(name="leases", apply=_second),
+)
 
 
 def version_of(connection: Connection) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from dialog_rl import durable
 from dialog_rl.episode import Episode, Message, Rating, Turn, episode_from_json, message_from_json, turn_from_json
-from dialog_rl.episode_log import records
+from dialog_rl.episode_log import learning, records
+from dialog_rl.episode_log.learning import Plan, Used, Verdict
 from dialog_rl.episode_log.log import ALL, EpisodeLog, Query
 from dialog_rl.episode_log.records import Kind, LoggedEvent, NewEvent
 from dialog_rl.errors import EpisodeLogError
@@ -62,6 +63,20 @@ class _Consent(BaseModel):
     train: bool
 
 
+class _Quarantine(BaseModel):
+    model_config = _STRICT
+
+    reason: str
+    lifted: bool
+
+
+class _Serving(BaseModel):
+    model_config = _STRICT
+
+    version: str
+    process: str
+
+
 # in a list, because a bare dataclass would not take the strict configuration
 _SHAPES: Mapping[str, TypeAdapter[Any]] = {
     Kind.EPISODE: TypeAdapter(list[Episode], config=_STRICT),
@@ -70,6 +85,16 @@ _SHAPES: Mapping[str, TypeAdapter[Any]] = {
     Kind.USER: TypeAdapter(list[_UserSaid]),
     Kind.TURN: TypeAdapter(list[_Said]),
     Kind.CONSENT: TypeAdapter(list[_Consent]),
+    Kind.UPDATE: TypeAdapter(list[Plan], config=_STRICT),
+    Kind.USED: TypeAdapter(list[Used], config=_STRICT),
+    Kind.VERDICT: TypeAdapter(list[Verdict], config=_STRICT),
+    Kind.QUARANTINE: TypeAdapter(list[_Quarantine]),
+    Kind.SERVING: TypeAdapter(list[_Serving]),
+}
+_LEARNING: Mapping[str, Callable[[Any], Plan | Used | Verdict]] = {
+    Kind.UPDATE: learning.plan_from,
+    Kind.USED: learning.used_from,
+    Kind.VERDICT: learning.verdict_from,
 }
 
 
@@ -190,6 +215,12 @@ class _Reader:
             return records.turn_event(read.episode_id, body["turn"], turn_from_json(body["said"]))
         if read.kind == Kind.CONSENT:
             return records.consent_event(read.episode_id, body["train"], event_id=key)
+        if read.kind == Kind.QUARANTINE:
+            return learning.quarantine_event(read.episode_id, body, event_id=key)
+        if read.kind == Kind.SERVING:
+            return learning.serving_event(body)
+        if read.kind in _LEARNING:
+            return learning.event_of(_LEARNING[read.kind](body))
         rating = records.rating_from_json(body)
         turns = self._turns.get(rating.episode_id)
         turns = self._log.turns_of(rating.episode_id) if turns is None else turns
