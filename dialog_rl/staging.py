@@ -95,20 +95,32 @@ class Customers:
             yield make_scenario(pack, seed, split=self.split, phrasing=self.phrasing), seed
 
 
-def open_stage(registry: Registry, pack: str, simulator: str = "agenda", **options: Any) -> Stage:
-    """The stage of a pack by name or folder. Raises ScenarioError or ConfigError saying what there is instead."""
+def open_stage(
+    registry: Registry,
+    pack: str,
+    simulator: str = "agenda",
+    options: Mapping[str, Any] | None = None,
+    *,
+    lent: Mapping[str, Any] | None = None,
+) -> Stage:
+    """The stage of a pack by name or folder. `lent` is what the program can give a simulator beside the pack.
+
+    Raises ScenarioError or ConfigError saying what there is instead.
+    """
     opened = find_pack(registry, pack)
-    made = _make_simulator(registry, opened, simulator, options)
+    made = _make_simulator(registry, opened, simulator, options or {}, lent or {})
     return Stage(pack=opened, simulator=made, simulator_name=simulator)
 
 
-def _make_simulator(registry: Registry, pack: Pack, name: str, options: Mapping[str, Any]) -> Any:
+def _make_simulator(
+    registry: Registry, pack: Pack, name: str, options: Mapping[str, Any], lent: Mapping[str, Any]
+) -> Any:
     """A registered simulator, lent the pack and, for mixtures, the others by name."""
 
     def another(other: str, more: Mapping[str, Any]) -> Any:
-        return _make_simulator(registry, pack, other, more)
+        return _make_simulator(registry, pack, other, more, lent)
 
-    return registry.user_simulators[name].make(options, {"pack": pack, "simulators": another})
+    return registry.user_simulators[name].make(options, {**lent, "pack": pack, "simulators": another})
 
 
 def find_pack(registry: Registry, name: str) -> Pack:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dialog_rl.cli import opening
-from dialog_rl.cli.options import as_json, environment_options, interruptible, open_environment
+from dialog_rl.cli import lending, opening
+from dialog_rl.cli.options import as_json, environment_options, interruptible, key_values, open_environment
 from dialog_rl.cli.output import Progress, emit, emit_json, note
 from dialog_rl.config import Settings
 from dialog_rl.errors import GateNotMet
@@ -18,8 +19,10 @@ from dialog_rl.seeds import derive
 from dialog_rl.text import one_line
 
 if TYPE_CHECKING:
+    from dialog_rl.episode import Episode
     from dialog_rl.evaluation.suites import Contestant, Evaluation, Result, Suite
     from dialog_rl.plugins.loading import Plugins
+    from dialog_rl.staging import Stage
 
 EXPERT = "expert"
 
@@ -31,7 +34,22 @@ EXPERT = "expert"
 @click.option("--trials", type=click.IntRange(min=1), help="Conversations with each customer, for pass^k.")
 @click.option("--split", type=click.Choice(SPLITS), default="heldout", show_default=True)
 @click.option("--phrasing", type=click.Choice(["train", "heldout"]), help="How customers speak. Default: as the split.")
-@click.option("--simulator", default="agenda", show_default=True, help="Who plays the customers.")
+@click.option(
+    "--simulator",
+    "--simulators",
+    "simulators",
+    default="agenda",
+    show_default=True,
+    metavar="NAME[,NAME…]",
+    help="Who plays the customers. With several: how far success moves between them, and who failed.",
+)
+@click.option(
+    "--simulator-option",
+    "simulator_options",
+    multiple=True,
+    metavar="NAME.KEY=VALUE",
+    help="An option of a simulator; VALUE is JSON.",
+)
 @click.option("--temperature", type=click.FloatRange(min=0), help="Of the sampling; 0 takes the likeliest token.")
 @click.option("--seed", type=click.IntRange(min=0), help="Which customers are met.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write a Markdown report to this file.")
@@ -44,7 +62,8 @@ def evaluate(
     packs: tuple[str, ...],
     split: str,
     phrasing: str | None,
-    simulator: str,
+    simulators: str,
+    simulator_options: tuple[str, ...],
     report: Path | None,
     log: Path | None,
     min_success: float | None,
@@ -66,22 +85,51 @@ def evaluate(
         from dialog_rl.staging import Customers
 
         suite = Suite(
-            stages=opening.open_stages(plugins, opening.all_packs(plugins, packs or ("retail",)), simulator),
+            stages=(),
             customers=Customers(split=split, phrasing=phrasing or "", seed=settings.evaluate.seed),
             goals=settings.evaluate.goals,
             trials=settings.evaluate.trials,
         )
+        staged = Staging(plugins, opening.all_packs(plugins, packs or ("retail",)), simulators, simulator_options)
         with interruptible("Stopping.") as cancelled:
             contestants = open_contestants(settings, versions or ("base", "champion", EXPERT), cancelled)
-            found = run_suite(contestants, suite, plugins, log=log)
+            found = {
+                name: run_suite(contestants, replace(suite, stages=stages), plugins, log=log, on_result=staged.remember)
+                for name, stages in staged
+            }
         show(found, report=report, as_json=as_json)
     if min_success is not None:
-        last = found.summaries[-1]
-        if not last.success.value >= min_success:
+        require_success(found.values(), min_success)
+
+
+def require_success(found: Iterable[Evaluation], least: float) -> None:
+    """Raises GateNotMet if the last contestant succeeds less often, with whichever simulator."""
+    for evaluation in found:
+        last = evaluation.summaries[-1]
+        if not last.success.value >= least:
             raise GateNotMet(
-                f"{last.name} succeeds with {100 * last.success.value:.1f} % of its customers, "
-                f"not the {100 * min_success:.1f} % required"
+                f"{last.name} succeeds with {100 * last.success.value:.1f} % of its {evaluation.suite['simulator']} "
+                f"customers, not the {100 * least:.1f} % required"
             )
+
+
+class Staging:
+    """The stages of an evaluation, one simulator after the other. Customers can be replayed that were met before."""
+
+    def __init__(self, plugins: Plugins, packs: Sequence[str], simulators: str, options: Sequence[str]) -> None:
+        self._plugins, self._packs = plugins, packs
+        self._names = lending.simulators_named(simulators)
+        given = key_values(options, "--simulator-option").items()
+        self._options = lending.simulator_options(given, self._names)
+        self._met: list[Episode] = []
+
+    def __iter__(self) -> Iterator[tuple[str, tuple[Stage, ...]]]:
+        for name in self._names:
+            lent = {"episodes": lending.to_replay(self._met)} if self._met else {}
+            yield name, opening.open_stages(self._plugins, self._packs, name, self._options[name], lent=lent)
+
+    def remember(self, result: Result) -> None:
+        self._met += result.usable()
 
 
 def open_contestants(settings: Settings, versions: tuple[str, ...], cancelled: Any) -> list[Contestant]:
@@ -104,9 +152,10 @@ def run_suite(
     *,
     log: Path | None = None,
     known: Sequence[Result] = (),
+    on_result: Callable[[Result], None] = lambda result: None,
 ) -> Evaluation:
     """Evaluate with progress on stderr; episodes go into a log if one is named. `known` results come first."""
-    from dialog_rl.episode import Episode, StopReason
+    from dialog_rl.episode import StopReason
     from dialog_rl.evaluation import suites
 
     total = len(contestants) * suite.goals * suite.trials * len(suite.stages)
@@ -120,6 +169,7 @@ def run_suite(
         results = [*known, *(suites.meet(contestant, suite, on_episode) for contestant in contestants)]
     found = suites.side_by_side(results, suite, fluency=fluency_of(plugins))
     for result in found.results:
+        on_result(result)
         broken = [e for e in result.episodes.values() if e.stop is StopReason.USER_ERROR]
         if broken:
             why = one_line(broken[0].note)
@@ -139,8 +189,6 @@ def fluency_of(plugins: Plugins) -> Any:
 
 
 def _keep(found: Evaluation, log: Path) -> None:
-    from dataclasses import replace
-
     from dialog_rl.episode_log.log import EpisodeLog
 
     with EpisodeLog.open(log) as opened:
@@ -156,13 +204,22 @@ def _keep(found: Evaluation, log: Path) -> None:
     note(f"episodes kept in {log}")
 
 
-def show(found: Evaluation, *, report: Path | None, as_json: bool) -> None:
-    from dialog_rl.evaluation import report as reports
+def show(found: Mapping[str, Evaluation], *, report: Path | None, as_json: bool) -> None:
+    """One evaluation as such; several, by simulator, beside each other."""
+    from dialog_rl.evaluation import report as one
+    from dialog_rl.evaluation import simulators, simulators_report
 
+    if len(found) == 1:
+        (evaluation,) = found.values()
+        written, said, document = one.markdown(evaluation), one.plain(evaluation), one.as_document(evaluation)
+    else:
+        across = simulators.across(found)
+        written, said = simulators_report.markdown(across), simulators_report.plain(across)
+        document = simulators_report.as_document(across)
     if report is not None:
-        report.write_text(reports.markdown(found), encoding="utf-8")
+        report.write_text(written, encoding="utf-8")
         note(f"report written to {report}")
     if as_json:
-        emit_json("evaluation", reports.as_document(found))
+        emit_json("evaluation" if len(found) == 1 else "evaluations", document)
         return
-    emit(reports.plain(found))
+    emit(said)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dialog_rl import config
 from dialog_rl.cli.output import note
@@ -56,10 +56,18 @@ def prepare_torch(settings: Settings) -> None:
     use_threads(settings.agent.threads)
 
 
-def open_stages(plugins: Plugins, packs: Sequence[str], simulator: str = "agenda") -> tuple[Stage, ...]:
+def open_stages(
+    plugins: Plugins,
+    packs: Sequence[str],
+    simulator: str = "agenda",
+    options: Mapping[str, Any] | None = None,
+    *,
+    lent: Mapping[str, Any] | None = None,
+) -> tuple[Stage, ...]:
+    """A stage for each pack. `lent` is what this command can give a simulator that needs it."""
     if not packs:
         raise ConfigError("no pack is named; 'dialog-rl scenarios list' shows them")
-    return tuple(open_stage(plugins.registry, pack, simulator) for pack in packs)
+    return tuple(open_stage(plugins.registry, pack, simulator, options, lent=lent) for pack in packs)
 
 
 def all_packs(plugins: Plugins, packs: Sequence[str]) -> tuple[str, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -15,8 +16,10 @@ import click
 
 from dialog_rl.cli.output import note
 from dialog_rl.config import Resolved, resolve, user_file
+from dialog_rl.errors import ConfigError
 from dialog_rl.plugins.consent import FILE, folder_plugins, read_consent
 from dialog_rl.plugins.loading import Plugins, load_plugins
+from dialog_rl.text import one_line
 
 PLUGINS_FOLDER = "dialog_rl.plugins_folder"
 """Where a command's context keeps --plugins-dir."""
@@ -45,6 +48,20 @@ def environment_options(command: F) -> F:
 
 def _remember_folder(context: click.Context, _: click.Parameter, folder: Path | None) -> None:
     context.meta[PLUGINS_FOLDER] = folder
+
+
+def key_values(given: Iterable[str], flag: str) -> dict[str, Any]:
+    """`turn=0.1` as {"turn": 0.1}; what is not JSON is text."""
+    options: dict[str, Any] = {}
+    for one in given:
+        key, equals, value = one.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"{flag} {one_line(one, 60)!r}: write KEY=VALUE")
+        try:
+            options[key] = json.loads(value)
+        except ValueError:
+            options[key] = value
+    return options
 
 
 @contextmanager

@@ -6,15 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from dialog_rl.cli import opening
-from dialog_rl.cli.options import as_json, environment_options, open_environment
+from dialog_rl.cli.options import as_json, environment_options, key_values, open_environment
 from dialog_rl.cli.output import emit, emit_json, note
 from dialog_rl.config import Settings
-from dialog_rl.errors import ConfigError, EpisodeLogError
+from dialog_rl.errors import EpisodeLogError
 from dialog_rl.text import one_line, table
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def try_(
     with open_environment(config_file, plugin, no_plugin) as (resolved, plugins):
         episodes, ratings = _episodes(resolved.settings, where, last)
         resources = {"ratings": lambda batch: [ratings.get(e.episode_id, ()) for e in batch]}
-        spec = RewardSpec(use=name, options=_options(options))
+        spec = RewardSpec(use=name, options=key_values(options, "--option"))
         (built,) = build_rewards(plugins.registry, [spec], resources=resources)
         trial = try_reward(built, episodes, ratings, show=show)
     if as_json:
@@ -86,20 +86,6 @@ def try_(
         return
     for line in describe(trial):
         emit(line)
-
-
-def _options(given: Sequence[str]) -> dict[str, Any]:
-    """`--option turn=0.1` as {"turn": 0.1}; what is not JSON is text."""
-    options: dict[str, Any] = {}
-    for one in given:
-        key, equals, value = one.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--option {one_line(one, 60)!r}: write KEY=VALUE")
-        try:
-            options[key] = json.loads(value)
-        except ValueError:
-            options[key] = value
-    return options
 
 
 def _episodes(settings: Settings, where: str | None, last: int) -> tuple[list[Episode], Mapping[str, Sequence[Rating]]]:

@@ -41,16 +41,18 @@ INTERVALS = (
 
 
 def describe(found: Evaluation) -> str:
+    return f"{customers(found)}, {found.suite['simulator']} simulator, seed {found.suite['seed']}"
+
+
+def customers(found: Evaluation) -> str:
+    """Who was met, whoever played them."""
     suite: Mapping[str, Any] = found.suite
     trials = f" × {suite['trials']} conversations" if suite["trials"] != 1 else ""
     phrasing = "phrasing they were trained on" if suite["phrasing"] == "train" else "phrasing never trained on"
     if suite["phrasing"] not in ("train", "heldout"):
         phrasing = f"{suite['phrasing']} phrasing"
     each = " a pack" if len(suite["packs"]) > 1 else ""
-    return (
-        f"{', '.join(suite['packs'])}: {suite['goals']} {suite['split']} customers{each}"
-        f"{trials}, {phrasing}, {suite['simulator']} simulator, seed {suite['seed']}"
-    )
+    return f"{', '.join(suite['packs'])}: {suite['goals']} {suite['split']} customers{each}{trials}, {phrasing}"
 
 
 def _figures(found: Evaluation) -> tuple[list[str], list[list[str]]]:

@@ -66,7 +66,10 @@ def _alike(logged: Reading, heard: Reading) -> bool:
 
 
 class Replayed:
-    """The customers of logged episodes, found by their scenario's id: from `file` (exported episodes) or lent ones."""
+    """The customers of logged episodes, found by their scenario's id.
+
+    From `file`, which is a log or exported episodes (.jsonl), or from episodes that the program lends.
+    """
 
     def __init__(
         self, *, pack: Pack, file: str = "", episodes: Sequence[Episode] | None = None, afterwards: str = "agenda"
@@ -74,9 +77,9 @@ class Replayed:
         if afterwards not in AFTERWARDS:
             raise ConfigError(f"afterwards is {afterwards!r}; it may be {' or '.join(AFTERWARDS)}")
         if episodes is None and not file:
-            raise ConfigError("replayed needs a file of exported episodes: --option file=episodes.jsonl")
+            raise ConfigError("replayed needs a log or exported episodes, for example file=runs/chat/episodes.db")
         self._pack, self._afterwards = pack, afterwards
-        logged = list(episodes) if episodes is not None else read_exported(Path(file))
+        logged = read_logged(file) if file else list(episodes or ())
         self._by_id = {str(e.scenario.get("id")): e for e in logged if e.turns}
 
     def start(self, scenario: Scenario, seed: int) -> ReplayedUser:
@@ -84,6 +87,18 @@ class Replayed:
         if episode is None:
             raise ScenarioError(f"{scenario.id}: no logged episode of this scenario among {len(self._by_id)}")
         return ReplayedUser(episode, scenario, self._pack, seed, self._afterwards)
+
+
+def read_logged(file: str) -> list[Episode]:
+    """The episodes of a log, or of a file that `dialog-rl episodes export` wrote."""
+    if file.endswith(".jsonl"):
+        return read_exported(Path(file))
+    from dialog_rl.episode_log.log import EpisodeLog  # SQLAlchemy takes its time, and few need it
+
+    if "://" not in file and not Path(file).is_file():
+        raise ConfigError(f"{file}: there is no such log")
+    with EpisodeLog.open(file, read_only=True) as log:
+        return [logged.episode for logged in log.episodes()]
 
 
 def read_exported(path: Path) -> list[Episode]:

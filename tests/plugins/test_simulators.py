@@ -155,7 +155,7 @@ def test_replaying_what_was_never_logged_is_refused_by_name(stage: Stage) -> Non
     ((scenario, seed),) = customers(stage, 1)
     with pytest.raises(ScenarioError, match="no logged episode"):
         Replayed(pack=stage.pack, episodes=[]).start(scenario, seed)
-    with pytest.raises(ConfigError, match="needs a file"):
+    with pytest.raises(ConfigError, match="needs a log"):
         Replayed(pack=stage.pack)
     with pytest.raises(ConfigError, match=r"absent\.jsonl"):
         Replayed(pack=stage.pack, file="absent.jsonl")
@@ -178,11 +178,11 @@ def test_a_mixture_keeps_its_shares_and_depends_on_the_seed_alone() -> None:
 
 
 def test_a_mixture_is_made_of_registered_simulators(plugins: Plugins) -> None:
-    stage = open_stage(plugins.registry, "retail", "mixture", shares={"agenda": 1.0})
+    stage = open_stage(plugins.registry, "retail", "mixture", {"shares": {"agenda": 1.0}})
     ((scenario, seed),) = customers(stage, 1)
     episode = play(stage, stage.simulator.start(scenario, seed), scenario, seed)
     assert episode.stop.terminated
     with pytest.raises(ConfigError, match="part of itself"):
-        open_stage(plugins.registry, "retail", "mixture", shares={"mixture": 1.0})
+        open_stage(plugins.registry, "retail", "mixture", {"shares": {"mixture": 1.0}})
     with pytest.raises(ConfigError, match="shares of a mixture"):
-        open_stage(plugins.registry, "retail", "mixture", shares={"agenda": -1.0})
+        open_stage(plugins.registry, "retail", "mixture", {"shares": {"agenda": -1.0}})
