@@ -94,6 +94,11 @@ class Conversation:
         """The turns answered so far."""
         return tuple(self._turns)
 
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What the policy has done so far about the message that is not answered yet."""
+        return tuple(self._steps)
+
     def unobserved(self) -> tuple[Message, ...]:
         """The messages the policy has not seen yet, oldest first; at the start these include the system message."""
         return tuple(self._unobserved)

@@ -179,6 +179,11 @@ class Rating:
     rated_at: float = 0.0
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def says_nothing(self) -> bool:
+        """Whether all it does is withdraw an earlier one."""
+        return self.value is None and not (self.tags or self.comment or self.correction or self.extra)
+
 
 def to_json(fact: Any) -> Any:
     """A fact as plain JSON values. Fields at their default are left out, so documents stay small."""

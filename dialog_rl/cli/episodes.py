@@ -150,7 +150,8 @@ def show(episode_id: str, where: str | None, as_json: bool) -> None:
         emit(remark)
     for rating in ratings:
         about = "the whole" if rating.turn is None else f"turn {rating.turn}"
-        emit(f"rated {rating.value:+g} by {one_line(rating.rater, 40)} ({about}) {one_line(rating.comment)}")
+        value = f"rated {rating.value:+g}" if rating.value is not None else "remarked on"
+        emit(f"{value} by {one_line(rating.rater, 40)} ({about}) {one_line(rating.comment)}")
 
 
 def spoken(episode: Episode) -> list[tuple[str, str]]:

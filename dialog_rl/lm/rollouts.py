@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -85,16 +85,22 @@ class Voice:
         self._rng = random.Random(seeds.derive(seed, "sampling"))
         self._observation_ids: tuple[int, ...] = ()
         self._logprobs: list[float] = []
-        self._before: tuple[int, list[int]] = (0, [])
+        self._before: tuple[int, list[int], tuple[Any, ...]] = (0, [], self._rng.getstate())
         decoder.rewind(slot)
 
     def uniform(self) -> float:
         """The dialogue's next random number, in [0, 1)."""
         return self._rng.random()
 
+    def remember(self, ids: Sequence[int], *, drawn: int) -> None:
+        """Begin after `ids`, of which `drawn` were sampled: the same slot and random numbers as of who spoke them."""
+        self.feed = list(ids)
+        for _ in range(drawn):
+            self.uniform()
+
     def observe(self, messages: Iterable[Message]) -> Action | None:
         """Begin an action in answer to new messages. Returns an empty one if the context has no room for it."""
-        self._before = self._decoder.length(self.slot), self.feed
+        self._before = self._decoder.length(self.slot), self.feed, self._rng.getstate()
         self._observation_ids = self._renderer.observe(messages)
         self.feed = [*self.feed, *self._observation_ids]
         self.action_ids, self._logprobs = [], []
@@ -112,9 +118,10 @@ class Voice:
         return self._finish(Ending.TOO_LONG) if len(self.action_ids) >= self._max_action else None
 
     def cancel(self) -> Action:
-        """Give up the action in the making; the slot is as it was before the messages were observed."""
+        """Give up the action in the making; slot and random numbers are as before the messages were observed."""
         action = self._finish(Ending.CANCELLED)
-        length, self.feed = self._before
+        length, self.feed, numbers = self._before
+        self._rng.setstate(numbers)
         self._decoder.rewind(self.slot, length)
         return action
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import cast
 
-from dialog_rl.episode import Message
+from dialog_rl.episode import Message, Step
 from dialog_rl.lm.decoder import Decoder
 from dialog_rl.lm.policy import Policy
 from dialog_rl.lm.rollouts import MAX_ACTION, Action, Renderer, Voice, speak_on
@@ -34,6 +34,16 @@ class Speaker:
         self._decoder = Decoder(policy, slots=1, max_length=max_length)
         self._voice = Voice(self._decoder, 0, renderer, seed=seed, max_action=max_action)
         self._renderer, self._temperature = renderer, temperature
+
+    def remember(self, steps: Sequence[Step]) -> None:
+        """Take up a conversation where it was left, by the ids of its steps. Only before anything was spoken.
+
+        The next reply is drawn from the random numbers that it would have been drawn from without the break.
+        """
+        self._voice.remember(
+            [i for step in steps for i in (*step.observation_ids, *step.action_ids)],
+            drawn=sum(len(step.action_ids) for step in steps),
+        )
 
     def speak(self, messages: Iterable[Message], *, cancelled: Callable[[], bool] = _never) -> Iterator[str | Action]:
         """Act in answer to what was not yet observed. Yields a spoken reply's text piece by piece, then the Action.

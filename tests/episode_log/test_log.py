@@ -174,6 +174,14 @@ def test_the_last_rating_by_sequence_holds_whatever_the_clock_says(log: EpisodeL
     assert len(list(log.events(kinds=["rating"]))) == 5
 
 
+def test_a_rating_without_a_value_holds_as_long_as_it_says_something(log: EpisodeLog):
+    log.append(made.episode())
+    log.rate(Rating(episode_id="e1", rater="ann", turn=0, correction="Good day!"))
+    assert [r.correction for r in log.ratings("e1")] == ["Good day!"]
+    log.rate(Rating(episode_id="e1", rater="ann", turn=0))
+    assert log.ratings("e1") == ()
+
+
 def test_a_rating_sent_twice_under_one_event_id_counts_once(log: EpisodeLog):
     log.append(made.episode())
     rating = Rating(episode_id="e1", rater="ann", value=1.0)

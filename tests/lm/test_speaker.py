@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 import pytest
 import torch
 
-from dialog_rl.episode import Episode, Message, Role
+from dialog_rl.conversation import Conversation
+from dialog_rl.episode import Episode, Message, Role, Step
 from dialog_rl.lm import speaker as speaker_module
 from dialog_rl.lm.decoder import Decoder, Sample
 from dialog_rl.lm.rollouts import Action, Ending, Voice, rollouts, speak_on
@@ -25,6 +26,10 @@ def listen(events: Iterator[str | Action]) -> tuple[list[str], Action]:
     *pieces, action = events
     assert isinstance(action, Action)
     return [p for p in pieces if isinstance(p, str)], action
+
+
+def all_steps(live: Conversation) -> tuple[Step, ...]:
+    return (*(step for turn in live.turns for step in turn.steps), *live.steps)
 
 
 @pytest.fixture
@@ -113,3 +118,28 @@ def test_a_context_without_room_gives_an_empty_action_that_ends_the_conversation
     assert (pieces, action.action_ids, action.ending) == ([], (), Ending.CONTEXT_FULL)
     action.settle(live)
     assert live.stopped == "context_full"
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_who_remembers_the_ids_goes_on_as_if_it_had_spoken_them(temperature: float) -> None:
+    live, speaker = conversation(7), new_speaker(temperature=temperature)
+    while live.stopped is None:
+        spoken = all_steps(live)
+        _, action = listen(speaker.speak(live.unobserved()))
+        if spoken:
+            other = new_speaker(temperature=temperature)
+            other.remember(spoken)
+            _, again = listen(other.speak(live.unobserved()))
+            assert (again.observation_ids, again.action_ids) == (action.observation_ids, action.action_ids)
+            assert again.logprobs == pytest.approx(action.logprobs, abs=1e-4)
+        action.settle(live, policy_version="v1")
+    assert len(all_steps(live)) > 2
+
+
+def test_a_reply_asked_for_again_after_a_stop_is_drawn_from_the_same_numbers() -> None:
+    undisturbed, stopped = new_speaker(), new_speaker()
+    _, wanted = listen(undisturbed.speak(HELLO))
+    asked = iter([False] * 5 + [True])
+    listen(stopped.speak(HELLO, cancelled=lambda: next(asked)))
+    _, again = listen(stopped.speak(HELLO))
+    assert again == wanted

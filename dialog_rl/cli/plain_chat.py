@@ -1,0 +1,182 @@
+"""A conversation line by line, for screen readers and pipes."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+
+import click
+
+from dialog_rl.chat import commands
+from dialog_rl.chat.events import Called, Replied, Swapped
+from dialog_rl.chat.opinions import TAGS, likert
+from dialog_rl.chat.session import MAX_MESSAGE, ChatSession
+from dialog_rl.cli.episodes import judged
+from dialog_rl.cli.output import emit, note, style
+from dialog_rl.episode import Step, StopReason
+from dialog_rl.errors import ConfigError, DialogRLError
+from dialog_rl.text import one_line, printable
+
+_HINT = "/good and /bad rate the last reply; /help lists what else there is; /quit (or Ctrl-D) leaves"
+
+
+class Leave(Exception):
+    """The person leaves; `again` for another customer."""
+
+    def __init__(self, *, again: bool) -> None:
+        self.again = again
+
+
+def converse(session: ChatSession) -> bool:
+    """One conversation on the standard streams, until somebody leaves. Whether the person wants another one."""
+    for remark in session.card().lines():
+        emit(remark)
+    note(_HINT)
+    try:
+        session.begin()
+        _show_past(session)
+        again = _exchange(session)
+    except BaseException:
+        session.abort()
+        raise
+    _tell_end(session)
+    return again
+
+
+def _exchange(session: ChatSession) -> bool:
+    """Whether another conversation is wanted."""
+    try:
+        while session.ended is None:
+            if session.unanswered is None:
+                session.say(_next_message(session))
+            for event in session.answer():
+                if isinstance(event, Called):
+                    _show_call(event.step)
+                elif isinstance(event, Replied):
+                    _show_reply(event.turn.reply)
+                elif isinstance(event, Swapped):
+                    note(f"version {event.version[:8]} speaks from here on")
+    except Leave as leaving:
+        session.leave()
+        return leaving.again
+    return False
+
+
+def _next_message(session: ChatSession) -> str:
+    while True:
+        text = read_line("you> ")
+        if text.startswith("/"):
+            try:
+                _obey(session, text)
+            except DialogRLError as e:
+                note(str(e))
+        elif len(text) > MAX_MESSAGE:
+            note(f"that message has {len(text):,} characters; at most {MAX_MESSAGE:,} fit. Nothing was sent.")
+        elif text:
+            return text
+
+
+def _obey(session: ChatSession, text: str) -> None:
+    command, argument = commands.parse(text)
+    if command.name in ("quit", "new"):
+        raise Leave(again=command.name == "new")
+    if command.name == "help":
+        note("\n".join(commands.listing()))
+    elif command.name == "card":
+        for remark in session.card().lines():
+            emit(remark)
+    elif command.name == "learn":
+        session.allow_training(argument != "off")
+        note("this conversation may be learnt from" if session.trains else "this conversation is not learnt from")
+    elif command.name == "undo":
+        note("taken back" if session.opinions.undo() else "there is nothing to take back")
+    else:
+        _rate(session, command.name, argument)
+
+
+def _rate(session: ChatSession, how: str, argument: str) -> None:
+    about = None if how == "whole" else len(session.turns) - 1
+    if not session.turns:
+        note("there is no reply to rate yet")
+        return
+    opinions: dict[str, Callable[[], dict[str, object]]] = {
+        "good": lambda: {"value": 1.0},
+        "bad": lambda: {"value": -1.0},
+        "rate": lambda: {"value": likert(_stars(argument))},
+        "whole": lambda: {"value": likert(_stars(argument))},
+        "comment": lambda: {"comment": argument},
+        "correct": lambda: {"correction": argument},
+        "tag": lambda: {"tags": _tags(argument)},
+    }
+    session.opinions.change(about, **opinions[how]())
+    note("rated" if "value" in opinions[how]() else "noted")
+
+
+def _stars(text: str) -> int:
+    if text not in ("1", "2", "3", "4", "5"):
+        raise ConfigError(f"{one_line(text, 20)!r} is no number from 1 to 5")
+    return int(text)
+
+
+def _tags(text: str) -> tuple[str, ...]:
+    tags = tuple(text.replace(",", " ").split())
+    unknown = [tag for tag in tags if tag not in TAGS]
+    if unknown:
+        raise ConfigError(f"{one_line(unknown[0], 30)!r} is no tag; there are: {', '.join(TAGS)}")
+    return tags
+
+
+def _show_past(session: ChatSession) -> None:
+    """What was said before, if the conversation was taken up again."""
+    for turn in session.turns:
+        click.echo(style("you> ", bold=True) + printable(turn.user.text))
+        for step in turn.steps[:-1]:
+            _show_call(step)
+        _show_reply(turn.reply)
+    if session.unanswered is not None:
+        click.echo(style("you> ", bold=True) + printable(session.unanswered.text))
+
+
+def _show_reply(text: str) -> None:
+    click.echo(style("agent> ", fg="green", bold=True) + printable(text))
+
+
+def _show_call(step: Step) -> None:
+    message = step.message
+    told = f"(cannot be read: {one_line(message.malformed, 120)})" if message.malformed else one_line(message.text, 160)
+    click.echo(style(f"   … {told}", fg="bright_black"))
+
+
+def _tell_end(session: ChatSession) -> None:
+    episode = session.ended
+    if episode is None:
+        return
+    note(f"{episode.episode_id} is kept in {session.log.name}")
+    if episode.stop is StopReason.CONTEXT_FULL:
+        note("the conversation is as long as the model can remember")
+    for remark in judged(episode):
+        emit(f"  {remark}")
+
+
+def read_line(prompt: str) -> str:
+    """What is typed, without what surrounds it. Raises Leave at the end of the input."""
+    try:
+        # `input` edits lines on a terminal; from a pipe it would print its prompt into the transcript.
+        text = input(prompt) if sys.stdin.isatty() else sys.stdin.readline()
+    except EOFError:
+        raise Leave(again=False) from None
+    if not text and not sys.stdin.isatty():
+        raise Leave(again=False)
+    return text.strip()
+
+
+def prepare_input() -> None:
+    """Line editing on a terminal; no byte that ends the program from a pipe."""
+    if sys.stdin.isatty():
+        try:
+            import readline  # noqa: F401  line editing and history for `input`
+        except ImportError:
+            return
+    elif isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
