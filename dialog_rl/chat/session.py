@@ -223,14 +223,14 @@ class ChatSession:
     def _take_up(self, turns: Sequence[Turn], tokenizer: str) -> None:
         self.turns, self._tokenizer = tuple(turns), tokenizer
         if turns:
-            self._conversation, self._person, self._pending = replay(self._converse, turns)
+            self._conversation, self._person, self._pending = replay(self.converse, turns)
             self.version = self._pending.policy_version
 
     def _hand_over(self, message: Message) -> Conversation:
         """Tell the conversation what the person says, unless it knows."""
         self._person.says = UserReply(message=message)
         if self._conversation is None:
-            self._conversation = self._converse(self._person)
+            self._conversation = self.converse(self._person)
         elif self._pending is not None:
             pending, self._pending = self._pending, None
             act(self._conversation, pending)
@@ -263,7 +263,7 @@ class ChatSession:
         """Bring the conversation to its end with all that was said, and log it."""
         last = UserReply(message=self.unanswered or SILENCE, leaves=True)
         if self._conversation is None:
-            self._conversation = self._converse(Person(last))
+            self._conversation = self.converse(Person(last))
         elif self._pending is not None:
             self._person.says = last
             act(self._conversation, self._pending)
@@ -276,7 +276,8 @@ class ChatSession:
         self.ended, self.unanswered = episode, None
         return Ended(episode)
 
-    def _converse(self, person: Person) -> Conversation:
+    def converse(self, person: Person) -> Conversation:
+        """It from its beginning, with somebody at the keyboard."""
         return self.setting.conversation(person, **self._identity())
 
     def _identity(self) -> _Identity:
