@@ -40,6 +40,8 @@ class Plan:
     """What made it due."""
     start: str
     """The training state it begins from: `update:N` or `version:ID`."""
+    anchor: str = ""
+    """The frozen version it is held to."""
     episodes: tuple[Chosen, ...]
     simulated: int = 0
     """Conversations with simulated customers that are spoken for this update."""
@@ -66,9 +68,10 @@ class Verdict:
     version: str
     """Empty: the update was not made into a version."""
     promoted: bool
+    """It is champion from here on."""
     reason: str
-    shadow: bool = False
-    """Gated for the record: it would not have been promoted whatever the gate said."""
+    passed: bool = False
+    """The gate had nothing against it. Passed and not promoted: it was tried in shadow, for the record."""
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
