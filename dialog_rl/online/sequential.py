@@ -27,7 +27,7 @@ class Verdict(StrEnum):
     FAILED = "failed"
     """The candidate is worse by more than the margin."""
     UNDECIDED = "undecided"
-    """The pairs are used up and neither was shown, which is not to pass."""
+    """Neither was shown, and the pairs are used up or cannot show it any more: which is not to pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +77,19 @@ def e_values(differences: Sequence[float] | np.ndarray, margin: float) -> np.nda
     d_N = np.asarray(differences, dtype=float)
     if d_N.size and not np.all(np.abs(d_N) <= 1):
         raise ValueError(f"a difference of {d_N[~(np.abs(d_N) <= 1)][0]}: it must be in [-1, 1]")
-    bets_K = np.asarray(BETS) / (1 - margin)
-    log_wealth_KN = np.cumsum(np.log1p(bets_K[:, None] * (d_N + margin)), axis=1)
+    return _mixed(_log_wealth(d_N, margin))
+
+
+def _bets(margin: float) -> np.ndarray:
+    return np.asarray(BETS) / (1 - margin)
+
+
+def _log_wealth(d_N: np.ndarray, margin: float) -> np.ndarray:
+    """One row for each bet."""
+    return np.cumsum(np.log1p(_bets(margin)[:, None] * (d_N + margin)), axis=1)
+
+
+def _mixed(log_wealth_KN: np.ndarray) -> np.ndarray:
     return np.exp(np.logaddexp.reduce(log_wealth_KN, axis=0) - np.log(len(BETS)))
 
 
@@ -90,15 +101,33 @@ def judge(differences: Sequence[float] | np.ndarray, rule: Rule) -> Judgement:
     arithmetic and geometric means), so the wealth stays fair from block to block.
     """
     d_N = np.asarray(differences, dtype=float)[: rule.pairs]
-    evidence_N, harm_N = e_values(d_N, rule.margin), e_values(-d_N, -rule.margin)
+    evidence_N, harm_N, hope_N = e_values(d_N, rule.margin), e_values(-d_N, -rule.margin), _hope(d_N, rule)
     looks = range(rule.block, len(d_N) + 1, rule.block)
     for seen in looks:
+        verdict = Verdict.OPEN
         if evidence_N[seen - 1] >= rule.needed:
-            return _judgement(Verdict.PASSED, seen, evidence_N, harm_N)
-        if harm_N[seen - 1] >= 1 / rule.alpha_harm:
-            return _judgement(Verdict.FAILED, seen, evidence_N, harm_N)
-    is_last = len(d_N) + rule.block > rule.pairs
-    return _judgement(Verdict.UNDECIDED if is_last else Verdict.OPEN, looks[-1] if looks else 0, evidence_N, harm_N)
+            verdict = Verdict.PASSED
+        elif harm_N[seen - 1] >= 1 / rule.alpha_harm:
+            verdict = Verdict.FAILED
+        elif seen + rule.block > rule.pairs or hope_N[seen - 1] < rule.needed:
+            verdict = Verdict.UNDECIDED
+        if verdict is not Verdict.OPEN:
+            return _judgement(verdict, seen, evidence_N, harm_N)
+    return _judgement(Verdict.OPEN, looks[-1] if looks else 0, evidence_N, harm_N)
+
+
+def _hope(d_N: np.ndarray, rule: Rule) -> np.ndarray:
+    """The evidence there would be at the end if every pair from here on were won by the margin, or as it was so far.
+
+    Where that is not enough, playing on is a waste. Giving up never lets anything pass. A test of superiority, whose
+    margin is 0, does not give up.
+    """
+    if rule.margin == 0:
+        return np.full(len(d_N), np.inf)
+    seen_N = np.arange(1, len(d_N) + 1)
+    hoped_N = np.maximum(rule.margin, np.cumsum(d_N) / seen_N)
+    more_KN = np.log1p(_bets(rule.margin)[:, None] * (hoped_N + rule.margin)) * (rule.pairs - seen_N)
+    return _mixed(_log_wealth(d_N, rule.margin) + more_KN)
 
 
 def _judgement(verdict: Verdict, seen: int, evidence_N: np.ndarray, harm_N: np.ndarray) -> Judgement:

@@ -86,6 +86,14 @@ def test_a_much_worse_candidate_is_failed_long_before_the_pairs_are_used_up() ->
     assert all(j.verdict is Verdict.FAILED for j in found) and np.median([j.pairs for j in found]) < 60
 
 
+def test_a_gate_is_given_up_once_it_cannot_be_passed_but_not_before() -> None:
+    lost = [-1.0] * 3 + [0.0] * 27
+    found = judge(lost * 14, Rule(margin=0.1, alpha=0.05, alpha_harm=1e-9))
+    assert found.verdict is Verdict.UNDECIDED and 100 < found.pairs < 400
+    assert judge((lost * 14)[: found.pairs - 30] + [0.1] * 400, RULE).verdict is Verdict.PASSED
+    assert judge((lost * 14)[: found.pairs] + [0.1] * 400, RULE).verdict is Verdict.UNDECIDED
+
+
 def test_a_better_candidate_passes_a_test_of_superiority_and_an_equal_one_does_not() -> None:
     rule = Rule(margin=0.0, alpha=0.05)
     rng = np.random.default_rng(3)
@@ -106,15 +114,20 @@ def test_looks_come_after_whole_blocks_only() -> None:
 
 
 def test_the_test_is_open_until_the_pairs_are_used_up_and_undecided_then() -> None:
-    rule = Rule(margin=0.1, alpha=0.001, pairs=20, block=8)
+    rule = Rule(margin=0.1, alpha=0.05, pairs=30, block=8)
     assert judge([], rule) == judge([0.0] * 7, rule)
     assert judge([], rule).verdict is Verdict.OPEN and judge([], rule).evidence == 1
     assert judge([0.0] * 8, rule).verdict is Verdict.OPEN
-    assert judge([0.0] * 16, rule).verdict is Verdict.UNDECIDED
+    assert judge([0.0] * 24, rule).verdict is Verdict.UNDECIDED
+
+
+def test_a_few_pairs_are_enough_for_a_candidate_that_wins_them() -> None:
+    rule = Rule(margin=0.1, alpha=0.05, pairs=8)
+    assert judge([1.0] * 4, rule).verdict is Verdict.OPEN and judge([1.0] * 8, rule).verdict is Verdict.PASSED
 
 
 def test_pairs_beyond_the_budget_are_not_looked_at() -> None:
-    rule = Rule(margin=0.1, alpha=0.001, pairs=20)
+    rule = Rule(margin=0.1, alpha=0.05, pairs=20)
     assert judge([0.0] * 20 + [1.0] * 100, rule).verdict is Verdict.UNDECIDED
 
 
