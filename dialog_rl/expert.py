@@ -46,8 +46,8 @@ TRAINEE = Mistakes(
     overlooks_refusal=0.50,
     claims_without_doing=0.45,
     vague=0.30,
-    gives_up=0.20,
-    insists=0.40,
+    gives_up=0.15,
+    insists=0.30,
 )
 """About six conversations in ten come to a good end. The mistakes are habits, made as often as not, so that a model of
 them errs at its likeliest word too, and not only by chance; but it hears and copies well: slips of the pen, and wrong

@@ -6,6 +6,7 @@ No torch here, so that processes which only make demonstrations start fast.
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections.abc import Callable
@@ -106,6 +107,8 @@ def _with_text(message: Message, change: Callable[[str], str]) -> Message:
 
 def _made_up(word: str, rng: random.Random, pieces: Pieces = Pieces()) -> str:
     if not word.isascii():
+        if not pieces.han:
+            return word
         known = pieces.han if rng.random() < 0.8 else ()
         return "".join(rng.choice(known) if known else chr(rng.randint(*_HAN_RANGE)) for _ in range(rng.randint(2, 4)))
     if pieces.latin and rng.random() < 0.5:
@@ -164,13 +167,21 @@ def respell(row: Row, tokenizer: Tokenizer, rng: random.Random, *, share: float)
     """The same text with some pieces of copied values split in two or more, everywhere in the row alike.
 
     Names known from the demonstrations are one piece each; a new customer's name takes several. So that those are
-    copied too, known ones are practised in pieces. Expects a row made with `find_copies`; the new one has none.
+    copied too, known ones are practised in pieces. Expects a row made with `find_copies`.
     """
     observed = {i for i, acted in zip(row.ids, row.action_mask, strict=True) if not acted}
     copied = {i for copy in row.copies for i in row.ids[copy.start : copy.stop]} & observed
     parts = {i: _split(i, tokenizer, rng) for i in sorted(copied) if rng.random() < share}
-    spelled = [(part, acted) for i, acted in zip(row.ids, row.action_mask, strict=True) for part in parts.get(i, (i,))]
-    return replace(row, ids=tuple(i for i, _ in spelled), action_mask=tuple(acted for _, acted in spelled), copies=())
+    if not any(len(part) > 1 for part in parts.values()):
+        return row
+    spelled = [parts.get(i, (i,)) for i in row.ids]
+    at = list(itertools.accumulate(map(len, spelled), initial=0))
+    return replace(
+        row,
+        ids=tuple(itertools.chain(*spelled)),
+        action_mask=tuple(acted for part, acted in zip(spelled, row.action_mask, strict=True) for _ in part),
+        copies=tuple(replace(copy, start=at[copy.start], stop=at[copy.stop]) for copy in row.copies),
+    )
 
 
 def _split(token: int, tokenizer: Tokenizer, rng: random.Random) -> tuple[int, ...]:

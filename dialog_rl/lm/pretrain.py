@@ -34,7 +34,7 @@ from dialog_rl.lm.tokenizer import Tokenizer, train_tokenizer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainConfig:
-    tokens: int = 30_000_000
+    tokens: int = 22_000_000
     """Ids to learn from, padding not counted. The schedule is laid out over these."""
     batch_tokens: int = 2048
     """Ids of one process in one step, padding counted."""
@@ -50,6 +50,8 @@ class PretrainConfig:
     """Share of the tokens over which the learning rate rises; then it falls in a line to 2 % of its peak."""
     observed: float = 0.1
     """Share of the observed tokens that are learned as well: few, for the policy never says them."""
+    copied_weight: float = 3.0
+    """Of a token of a copied value, where a plain one weighs 1: one wrong digit, and the conversation is lost."""
     value_weight: float = 0.1
     respelled: float = 0.3
     """Share of the pieces of copied values that are split, so that values in unknown pieces are copied as well."""
@@ -228,7 +230,8 @@ def loss_of(policy: Policy, rows: Sequence[Row], config: PretrainConfig, *, step
     with torch.autocast(policy.device.type, dtype=torch.bfloat16):
         logits_NV = policy.logits(before_ND)
     nll_N = F.cross_entropy(logits_NV.float(), ids_BT[rows_N, columns_N], reduction="none")
-    weight_N, acted_N = learned_BT[rows_N, columns_N].float(), action_mask_BT[rows_N, columns_N]
+    weight_N = _weights(rows, learned_BT, config)[rows_N, columns_N]
+    acted_N = action_mask_BT[rows_N, columns_N]
     return_N = returns_of(rows)[rows_N]
     error_N = torch.where(acted_N, policy.value_head(before_ND).squeeze(-1) - return_N, 0.0).square()
     actions = acted_N.sum()
@@ -236,6 +239,15 @@ def loss_of(policy: Policy, rows: Sequence[Row], config: PretrainConfig, *, step
     with torch.no_grad():
         nll = torch.where(acted_N, nll_N, 0.0).sum()
     return loss, Sums(nll.item(), error_N.sum().item(), actions.item(), sum(map(len, rows)))
+
+
+def _weights(rows: Sequence[Row], learned_BT: Tensor, config: PretrainConfig) -> Tensor:
+    """What each position counts in the loss: weight_BT."""
+    weight_BT = learned_BT.float()
+    for b, row in enumerate(rows):
+        for copy in row.copies:
+            weight_BT[b, copy.start : copy.stop] *= config.copied_weight
+    return weight_BT
 
 
 def _positions(learned_BT: Tensor) -> tuple[Tensor, Tensor]:

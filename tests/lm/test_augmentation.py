@@ -51,7 +51,9 @@ def test_repeated_words_become_the_same_made_up_word_everywhere() -> None:
 
 def test_a_chinese_name_becomes_another_one_wherever_it_stands() -> None:
     call = ToolCall(name="find_customer", arguments={"name": "王小明", "zip": "10998"})
-    other = a.rename(conversation("姓名王小明，邮编是10998", call, "王小明您好"), random.Random(0), share=1.0)
+    given = conversation("姓名王小明，邮编是10998", call, "王小明您好")
+    assert a.rename(given, random.Random(0), share=1.0) == given, "without pieces there is nothing to spell one from"
+    other = a.rename(given, random.Random(0), share=1.0, pieces=a.Pieces(han=("安", "平", "天")))
     assert other.messages[1].tool_call is not None
     name = other.messages[1].tool_call.arguments["name"]
     assert name != "王小明" and other.messages[0].text == f"姓名{name}，邮编是10998"
