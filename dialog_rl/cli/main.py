@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "simulate": ("dialog_rl.cli.simulate:simulate", "Let simulated customers talk to the agent, and log it."),
     "train": ("dialog_rl.cli.train:train", "Learn from simulated customers by PPO."),
     "evaluate": ("dialog_rl.cli.evaluate:evaluate", "Measure versions side by side on held-out customers."),
+    "curves": ("dialog_rl.cli.curves:curves", "Draw the learning curves of runs into one picture."),
     "replay": ("dialog_rl.cli.replay:replay", "Run a logged episode again, bit for bit or with another version."),
     "episodes": ("dialog_rl.cli.episodes:episodes", "List, show and export logged episodes."),
     "scenarios": ("dialog_rl.cli.scenarios:scenarios", "List, show, lint and start scenario packs."),
