@@ -17,11 +17,12 @@ _MARKUP = re.compile(r"<\|?/?[a-z_]*\|?>|\{\s*\"|\"\s*:|\}\s*$|\uFFFD|&[a-z]+;|\
 
 
 class Fluency:
-    """Minus the mean of four faults of the agent's replies, each in [0, 1].
+    """Minus the mean of the agent's faults, each in [0, 1].
 
-    unlikely: the reply's length-normalised log-likelihood under the reference, from `fluent` (no fault) to
-    `garbled` nats a token (full fault); repeated: 3-grams said twice in one reply, and whole replies said before;
-    monotonous: distinct bigrams below half of all; broken: unreadable calls, control markup or JSON said aloud.
+    unlikely: an action's length-normalised log-likelihood under the reference, from `fluent` (no fault) to `garbled`
+    nats a token (full fault), where there is a reference; repeated: 3-grams said twice in one reply, and whole replies
+    said before; monotonous: distinct bigrams below half of all; broken: unreadable calls, control markup or JSON said
+    aloud.
     Abstains where the agent never acted.
     """
 
@@ -44,15 +45,15 @@ class Fluency:
             "monotonous": monotony(replies),
             "broken": broken(episode),
         }
-        if likelihoods is not None:
-            faults["unlikely"] = self._unlikely(likelihoods)
+        known = [value for value in likelihoods or () if value is not None]
+        if known:
+            faults["unlikely"] = self._unlikely(known)
         value = -sum(faults.values()) / len(faults)
         return Score(value=value, reason=", ".join(f"{name} {fault:.2f}" for name, fault in faults.items()))
 
-    def _unlikely(self, likelihoods: Sequence[float | None]) -> float:
-        known = [value for value in likelihoods if value is not None]
+    def _unlikely(self, likelihoods: Sequence[float]) -> float:
         span = self._fluent - self._garbled
-        return sum(min(1.0, max(0.0, (self._fluent - v) / span)) for v in known) / len(known) if known else 0.0
+        return sum(min(1.0, max(0.0, (self._fluent - value) / span)) for value in likelihoods) / len(likelihoods)
 
 
 def words(text: str) -> list[str]:

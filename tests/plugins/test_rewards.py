@@ -125,3 +125,24 @@ def test_each_violation_costs_and_the_cost_is_bounded() -> None:
         return make_episode(("hi", *[step] * count, "ok"), scenario=rules)
 
     assert [value("policy_rules", lookups(n)) for n in (0, 1, 2, 3)] == [0.0, -0.5, -1.0, -1.0]
+
+
+def fluency_with(*likelihoods: float | None) -> float | None:
+    """A sound episode's fluency where its steps are found so likely."""
+    rewards = build_rewards(
+        registry(), [RewardSpec(use="fluency")], resources={"reference": lambda episodes: [list(likelihoods)]}
+    )
+    steps = [f"Sentence number {n} says something new." for n in range(len(likelihoods))]
+    (scored,) = score_episodes(rewards, [make_episode(*[("go on", step) for step in steps])])
+    return scored.components["fluency"].value
+
+
+def test_what_the_reference_finds_unlikely_is_a_fault_from_one_to_four_nats_a_token() -> None:
+    assert fluency_with(-0.2, -1.0) == 0.0
+    assert fluency_with(-4.0, -9.0) == pytest.approx(-1 / 4)
+    assert fluency_with(-0.5, -2.5) == pytest.approx(-1 / 4 * (0 + 0.5) / 2)
+
+
+def test_a_step_of_unknown_likelihood_is_no_fault_and_no_merit() -> None:
+    assert fluency_with(-4.0, None) == fluency_with(-4.0)
+    assert fluency_with(None, None) == 0.0
