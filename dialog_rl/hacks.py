@@ -48,10 +48,15 @@ class Hack:
     """Rank correlation of the behaviour with the reward, in [-1, 1]."""
     success: float | None
     """The same with success; None where no episode, or every one, succeeded."""
+    worth: float = 0.0
+    """What those who do it most are paid above those who do it least, a tenth at each end left out."""
 
     def __str__(self) -> str:
         beside = "success is the same in all" if self.success is None else f"{self.success:+.2f} with success"
-        return f"it pays for {self.direction} {self.behaviour} ({self.reward:+.2f} with the reward, {beside})"
+        return (
+            f"it pays for {self.direction} {self.behaviour} "
+            f"({self.reward:+.2f} with the reward, {beside}; worth {self.worth:.3g})"
+        )
 
 
 def find_hacks(episodes: Sequence[Episode], values: Sequence[float | None]) -> list[Hack]:
@@ -75,8 +80,30 @@ def find_hacks(episodes: Sequence[Episode], values: Sequence[float | None]) -> l
         sign = math.copysign(1, with_reward)
         if with_success is None or sign * with_success < abs(with_reward) / 3:
             direction = "more" if sign > 0 else "less"
-            found.append(Hack(behaviour=behaviour, direction=direction, reward=with_reward, success=with_success))
+            found.append(
+                Hack(
+                    behaviour=behaviour,
+                    direction=direction,
+                    reward=with_reward,
+                    success=with_success,
+                    worth=_worth(counted, paid),
+                )
+            )
     return sorted(found, key=lambda hack: -abs(hack.reward))
+
+
+def _worth(counted: Sequence[float], paid: Sequence[float]) -> float:
+    """By the least-squares line, the difference in pay between the ninth and the first decile of the behaviour."""
+    ordered, last = sorted(counted), len(counted) - 1
+    spread = ordered[round(0.9 * last)] - ordered[round(0.1 * last)]
+    return abs(slope(counted, paid)) * spread
+
+
+def slope(x: Sequence[float], y: Sequence[float]) -> float:
+    """Of the least-squares line; 0 where x is constant."""
+    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
+    squares = sum((a - mean_x) ** 2 for a in x)
+    return sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / squares if squares else 0.0
 
 
 def succeeded(episode: Episode) -> bool | None:
@@ -97,6 +124,13 @@ def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float | None:
     if not sx or not sy:
         return None
     return sum((v - mean) * (w - mean) for v, w in zip(x, y, strict=True)) / (sx * sy)
+
+
+def preference(good: Sequence[float], bad: Sequence[float]) -> float | None:
+    """How often a value of the first is larger than one of the second, ties half; None if either is empty."""
+    if not good or not bad:
+        return None
+    return sum((g > b) + 0.5 * (g == b) for g in good for b in bad) / (len(good) * len(bad))
 
 
 def ranks(values: Sequence[float]) -> list[float]:

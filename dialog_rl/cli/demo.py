@@ -10,6 +10,8 @@ import click
 
 from dialog_rl.cli import opening
 from dialog_rl.cli.evaluate import EXPERT, run_suite
+from dialog_rl.cli.judging import Judge
+from dialog_rl.cli.looking_back import look_back
 from dialog_rl.cli.options import environment_options, open_environment
 from dialog_rl.cli.output import emit, heading
 from dialog_rl.cli.train import Run, finish, opened_run, teach
@@ -63,7 +65,7 @@ def demo(
             heading("3. After")
             emit("The same customers again, and the scripted expert beside it, who knows the pack and is the ceiling:")
             found = measure(settings, plugins, (learned, EXPERT), before.results)
-            conclude(found, run, settings)
+            conclude(found, run, changes(run, plugins))
 
 
 def require_plots() -> None:
@@ -88,7 +90,8 @@ def measure(settings: Settings, plugins: Plugins, versions: Sequence[str], known
         goals=settings.evaluate.goals,
     )
     with interruptible("Stopping.") as cancelled:
-        return run_suite(open_contestants(settings, tuple(versions), cancelled), suite, plugins, known=known)
+        contestants = open_contestants(settings, tuple(versions), cancelled)
+        return run_suite(contestants, suite, Judge(settings, plugins, contestants), known=known)
 
 
 def figures(found: Evaluation) -> str:
@@ -98,7 +101,13 @@ def figures(found: Evaluation) -> str:
     return f"  success {percent_interval(s.success_interval)}, rules broken {share_cell(s.violations)}"
 
 
-def conclude(found: Evaluation, run: Run, settings: Settings) -> None:
+def changes(run: Run, plugins: Plugins) -> list[str]:
+    """What learning has changed in how the agent behaves."""
+    found = look_back(run.folder, run.rewards, plugins)
+    return [str(growth) for growth in found.growth] if found is not None else []
+
+
+def conclude(found: Evaluation, run: Run, changed: Sequence[str]) -> None:
     """The figures, one customer twice, the report and the curve."""
     from dialog_rl.evaluation import report
 
@@ -110,7 +119,9 @@ def conclude(found: Evaluation, run: Run, settings: Settings) -> None:
             emit(f"\n{result}:")
             emit(dialogue(episode))
     draw_curve(found, run)
-    (run.folder / REPORT).write_text(report_text(found, story, settings), encoding="utf-8")
+    for line in changed:
+        emit(f"While it learned, {line}.")
+    (run.folder / REPORT).write_text(report_text(found, story, changed), encoding="utf-8")
     emit(f"\nReport: {run.folder / REPORT}\nCurve:  {run.folder / CURVE}")
 
 
@@ -148,10 +159,12 @@ def draw_curve(found: Evaluation, run: Run) -> None:
     draw([Curve(name=run.folder.name, updates=updates, marks=marks)], run.folder / CURVE, title=title, ceiling=ceiling)
 
 
-def report_text(found: Evaluation, story: list[tuple[str, Any]] | None, settings: Settings) -> str:
-    from dialog_rl.evaluation.report import markdown
+def report_text(found: Evaluation, story: list[tuple[str, Any]] | None, changed: Sequence[str]) -> str:
+    from dialog_rl.evaluation.report import markdown, markdown_text
 
     parts = [markdown(found, "What the agent learned"), f"![Success over dialogues]({CURVE})", ""]
+    if changed:
+        parts += ["## What changed while it learned", "", *(f"- {markdown_text(line)}" for line in changed), ""]
     if story is not None:
         parts += ["## The same customer, before and after", ""]
         for name, episode in story:

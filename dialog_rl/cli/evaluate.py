@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dialog_rl.cli import lending, opening
+from dialog_rl.cli.judging import Judge
 from dialog_rl.cli.options import as_json, environment_options, interruptible, key_values, open_environment
 from dialog_rl.cli.output import Progress, emit, emit_json, note
 from dialog_rl.config import Settings
@@ -55,6 +56,7 @@ EXPERT = "expert"
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write a Markdown report to this file.")
 @click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="Keep the episodes in this log.")
 @click.option("--min-success", type=click.FloatRange(0, 1), help="Exit with 4 if the last version succeeds less often.")
+@click.option("--pay/--no-pay", default=True, show_default=True, help="See what the settings' rewards would pay for.")
 @environment_options
 @as_json
 def evaluate(
@@ -67,6 +69,7 @@ def evaluate(
     report: Path | None,
     log: Path | None,
     min_success: float | None,
+    pay: bool,
     as_json: bool,
     config_file: Path | None,
     plugin: tuple[Path, ...],
@@ -93,8 +96,9 @@ def evaluate(
         staged = Staging(plugins, opening.all_packs(plugins, packs or ("retail",)), simulators, simulator_options)
         with interruptible("Stopping.") as cancelled:
             contestants = open_contestants(settings, versions or ("base", "champion", EXPERT), cancelled)
+            judge = Judge(settings, plugins, contestants, pay=pay)
             found = {
-                name: run_suite(contestants, replace(suite, stages=stages), plugins, log=log, on_result=staged.remember)
+                name: run_suite(contestants, replace(suite, stages=stages), judge, log=log, on_result=staged.remember)
                 for name, stages in staged
             }
         show(found, report=report, as_json=as_json)
@@ -148,7 +152,7 @@ def open_contestants(settings: Settings, versions: tuple[str, ...], cancelled: A
 def run_suite(
     contestants: Sequence[Contestant],
     suite: Suite,
-    plugins: Plugins,
+    judge: Judge,
     *,
     log: Path | None = None,
     known: Sequence[Result] = (),
@@ -167,7 +171,7 @@ def run_suite(
             progress.at(count[0], contestant.name)
 
         results = [*known, *(suites.meet(contestant, suite, on_episode) for contestant in contestants)]
-    found = suites.side_by_side(results, suite, fluency=fluency_of(plugins))
+    found = judge.compare(results, suite)
     for result in found.results:
         on_result(result)
         broken = [e for e in result.episodes.values() if e.stop is StopReason.USER_ERROR]
@@ -177,15 +181,6 @@ def run_suite(
     if log is not None:
         _keep(found, log)
     return found
-
-
-def fluency_of(plugins: Plugins) -> Any:
-    """The figure that the registered fluency reward gives; None if its plugin is switched off."""
-    registration = plugins.registry.rewards.get("fluency")
-    if registration is None:
-        return None
-    reward = registration.make({})
-    return lambda episodes: [score.value for score in reward.score(episodes)]
 
 
 def _keep(found: Evaluation, log: Path) -> None:

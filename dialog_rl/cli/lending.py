@@ -2,14 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dialog_rl.errors import ConfigError
+from dialog_rl.cli import opening
+from dialog_rl.config import Settings
+from dialog_rl.errors import CheckpointError, ConfigError
 from dialog_rl.text import one_line
 
 if TYPE_CHECKING:
     from dialog_rl.episode import Episode
+    from dialog_rl.lm.model import SpeakingModel
+
+
+class Reference:
+    """How likely the reference model finds what was said: for rewards that need "reference". Opened when first asked.
+
+    `opened` gives the model, which is not to be changed, and in which precision is left to whoever opens it.
+    """
+
+    def __init__(self, opened: Callable[[], SpeakingModel]) -> None:
+        self._open = opened
+        self._likelihoods: Any = None
+
+    def __call__(self, episodes: Sequence[Episode]) -> list[list[float | None]]:
+        if self._likelihoods is None:
+            from dialog_rl.evaluation.likelihood import Likelihoods
+
+            self._likelihoods = Likelihoods(self._open())
+        return self._likelihoods(episodes)
+
+
+def reference(settings: Settings) -> dict[str, Reference]:
+    """The version that training starts from, as what rewards call "reference"; nothing where it is not there."""
+    try:
+        folder = opening.version_folder(settings, settings.train.version)
+    except CheckpointError:
+        return {}
+
+    def opened() -> SpeakingModel:
+        model = opening.open_model(settings, str(folder.resolve()))
+        model.policy.autocast = True  # twice as fast, and a measure needs no more digits
+        return model
+
+    return {"reference": Reference(opened)}
 
 
 def simulators_named(text: str) -> tuple[str, ...]:

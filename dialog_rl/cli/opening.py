@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,29 +84,27 @@ def configured_rewards(settings: Settings) -> tuple[config.Reward, ...]:
     return tuple(config.Reward(use=spec.use, weight=spec.weight, options=spec.options) for spec in DEFAULT_REWARDS)
 
 
-def open_rewards(settings: Settings, plugins: Plugins) -> tuple[Reward, ...]:
+def reward_specs(settings: Settings) -> tuple[RewardSpec, ...]:
     """The configured rewards, or the built-in mixture."""
-    specs: Iterable[RewardSpec]
-    if settings.rewards:
-        specs = [
-            RewardSpec(
-                use=reward.use,
-                name=reward.name,
-                weight=reward.weight,
-                options=reward.options,
-                on_failure=OnFailure(reward.on_failure),
-                part=Part(reward.part),
-                target=reward.target,
-                scaled=reward.scaled,
-                adaptive=reward.adaptive,
-            )
-            for reward in settings.rewards
-        ]
-    else:
-        from dialog_rl.online.apprentice import DEFAULT_REWARDS
+    return tuple(
+        RewardSpec(
+            use=reward.use,
+            name=reward.name,
+            weight=reward.weight,
+            options=reward.options,
+            on_failure=OnFailure(reward.on_failure),
+            part=Part(reward.part),
+            target=reward.target,
+            scaled=reward.scaled,
+            adaptive=reward.adaptive,
+        )
+        for reward in configured_rewards(settings)
+    )
 
-        specs = DEFAULT_REWARDS
-    return build_rewards(plugins.registry, list(specs))
+
+def open_rewards(settings: Settings, plugins: Plugins, lent: Mapping[str, Any] | None = None) -> tuple[Reward, ...]:
+    """The configured rewards. `lent` is what this command can give those that need it."""
+    return build_rewards(plugins.registry, reward_specs(settings), resources=lent)
 
 
 def new_run(settings: Settings, name: str | None, kind: str) -> Path:

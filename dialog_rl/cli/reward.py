@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from dialog_rl.cli import opening
+from dialog_rl.cli import lending, opening
 from dialog_rl.cli.options import as_json, environment_options, key_values, open_environment
 from dialog_rl.cli.output import emit, emit_json, note
 from dialog_rl.config import Settings
@@ -77,9 +77,11 @@ def try_(
 
     with open_environment(config_file, plugin, no_plugin) as (resolved, plugins):
         episodes, ratings = _episodes(resolved.settings, where, last)
-        resources = {"ratings": lambda batch: [ratings.get(e.episode_id, ()) for e in batch]}
+        lent: dict[str, Any] = {"ratings": lambda batch: [ratings.get(e.episode_id, ()) for e in batch]}
+        if "reference" in plugins.registry.rewards[name].needs:
+            lent |= lending.reference(resolved.settings)
         spec = RewardSpec(use=name, options=key_values(options, "--option"))
-        (built,) = build_rewards(plugins.registry, [spec], resources=resources)
+        (built,) = build_rewards(plugins.registry, [spec], resources=lent)
         trial = try_reward(built, episodes, ratings, show=show)
     if as_json:
         emit_json("trial", {**asdict(trial), "hacks": [{**asdict(h), "text": str(h)} for h in trial.hacks]})

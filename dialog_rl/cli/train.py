@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dialog_rl.cli import opening
+from dialog_rl.cli import lending, opening
+from dialog_rl.cli.looking_back import report_run
 from dialog_rl.cli.options import as_json, environment_options, interruptible, open_environment
 from dialog_rl.cli.output import Progress, emit, emit_json, note
 from dialog_rl.config import Reward, Settings, Train
 from dialog_rl.errors import ConfigError
 from dialog_rl.plugins.loading import Plugins
+from dialog_rl.plugins.ratings import LoggedRatings
+from dialog_rl.scoring import Reward as RewardInstance
 
 if TYPE_CHECKING:
     from dialog_rl.online.train_config import TrainConfig
@@ -76,7 +80,8 @@ def train(
             folder = None
         with opened_run(settings, plugins, folder, name=name, kind="train") as run:
             teach(run, as_json=as_json)
-            finish(run, as_json=as_json)
+            look = partial(report_run, run.folder, run.rewards, plugins, as_json=as_json)
+            finish(run, as_json=as_json, before_telling=look)
 
 
 def named_reward(text: str) -> Reward:
@@ -93,6 +98,7 @@ class Run:
     folder: Path
     trainer: Trainer
     settings: Settings
+    rewards: tuple[RewardInstance, ...]
 
 
 @contextmanager
@@ -102,12 +108,19 @@ def opened_run(
     """A trainer at its beginning or, given a run's folder, at its last valid checkpoint."""
     config = train_config(settings.train)
     stages = opening.open_stages(plugins, settings.train.packs)
-    rewards = opening.open_rewards(settings, plugins)
+    place: Path
+    lent = {
+        "reference": lending.Reference(lambda: reference),
+        "ratings": LoggedRatings(lambda: place / opening.LOG),
+    }
+    rewards = opening.open_rewards(settings, plugins, lent)
     model, reference = (opening.open_model(settings, settings.train.version) for _ in range(2))
     fresh = folder is None
-    folder = opening.new_run(settings, name, kind) if folder is None else folder
+    folder = place = opening.new_run(settings, name, kind) if folder is None else folder
+    from dialog_rl.evaluation.remembering import RememberingPolicy
     from dialog_rl.online.trainer import Trainer
 
+    reference.policy = RememberingPolicy(reference.policy)
     trainer = Trainer(folder, stages, model, reference, rewards, config, plugins=plugins)
     if fresh:
         # The version by its id, so that resuming starts from the same weights whatever the name means by then.
@@ -118,7 +131,7 @@ def opened_run(
         for rejected in trainer.resume():
             note(f"warning: passed over {rejected.path.name}: {rejected.reason}")
         note(f"{folder}: going on after update {trainer.done} of {config.updates}")
-    yield Run(folder=folder, trainer=trainer, settings=settings)
+    yield Run(folder=folder, trainer=trainer, settings=settings, rewards=rewards)
 
 
 def teach(run: Run, *, as_json: bool = False) -> list[UpdateProgress]:
@@ -147,9 +160,10 @@ def summary_line(update: UpdateProgress) -> str:
     )
 
 
-def finish(run: Run, *, as_json: bool = False) -> str:
+def finish(run: Run, *, as_json: bool = False, before_telling: Callable[[], None] = lambda: None) -> str:
     """Publish the weights; returns the version's id."""
     version = run.trainer.publish(Path(run.settings.paths.runs) / opening.VERSIONS)
+    before_telling()
     if as_json:
         emit_json("run", {"run": run.folder.name, "folder": str(run.folder), "version": version.id})
     else:

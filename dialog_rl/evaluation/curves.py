@@ -1,4 +1,4 @@
-"""Learning curves as PNG: success over dialogues, one line a run, with the held-out figures before and after."""
+"""Curves as PNG: success over dialogues, with the held-out figures before and after, and violations of constraints."""
 
 from __future__ import annotations
 
@@ -27,15 +27,21 @@ class Curve:
     marks: Sequence[Mark] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violations:
+    """How often one run broke a constraint, or would have, over the dialogues it learned from."""
+
+    name: str
+    dialogues: Sequence[int]
+    rates: Sequence[float]
+    """Share of violating episodes among those of each update."""
+    target: float | None = None
+    """The largest share that was wanted; None where the run was not held to any."""
+
+
 def draw(curves: Sequence[Curve], path: Path, *, title: str, ceiling: float | None = None) -> None:
     """Write the figure. `ceiling` is the expert's success. Raises ConfigError where matplotlib is not installed."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ConfigError("plots need matplotlib: pip install 'dialog_rl[plots]'") from None
-    figure = Figure(figsize=(9, 6.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(6.5)
     success, broken = figure.subplots(2, 1, sharex=True, height_ratios=[2.2, 1])
     for number, curve in enumerate(curves):
         colour = f"C{number % 10}"
@@ -58,6 +64,35 @@ def draw(curves: Sequence[Curve], path: Path, *, title: str, ceiling: float | No
         axes.grid(alpha=0.25)
     success.legend(loc="lower right", fontsize=8)
     figure.savefig(path, dpi=120, metadata={"Software": None})
+
+
+def draw_violations(curves: Sequence[Violations], path: Path, *, title: str) -> None:
+    """Write the figure: a line a run, and a dotted one at each target. Raises ConfigError without matplotlib."""
+    figure = _figure(4.5)
+    axes = figure.subplots()
+    for number, curve in enumerate(curves):
+        colour = f"C{number % 10}"
+        rates = [100 * rate for rate in curve.rates]
+        axes.plot(curve.dialogues, rates, color=colour, alpha=0.35, lw=1)
+        axes.plot(curve.dialogues, _smoothed(rates), color=colour, label=curve.name)
+        if curve.target is not None:
+            axes.axhline(100 * curve.target, color=colour, ls=":", lw=1)
+            axes.annotate("target", (0, 100 * curve.target), fontsize=8, color=colour, va="bottom")
+    axes.set(ylabel="violating dialogues, %", xlabel="dialogues learned from", ylim=(0, 103), title=title)
+    axes.grid(alpha=0.25)
+    axes.legend(loc="upper left", fontsize=8)
+    figure.savefig(path, dpi=120, metadata={"Software": None})
+
+
+def _figure(height: float) -> Any:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ConfigError("plots need matplotlib: pip install 'dialog_rl[plots]'") from None
+    figure = Figure(figsize=(9, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def _smoothed(values: Sequence[float], weight: float = 0.7) -> list[float]:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from dialog_rl.episode import Episode
+from dialog_rl.evaluation import gaming
 from dialog_rl.evaluation.statistics import Interval, Paired, Share
 from dialog_rl.evaluation.suites import Evaluation, Summary
 from dialog_rl.text import one_line, table
@@ -20,7 +21,10 @@ def plain(found: Evaluation) -> str:
     parts = [describe(found), "", table(*_figures(found), right=_all_but_first(found))]
     for title, headers, rows in _breakdowns(found):
         parts += ["", table([title, *headers[1:]], rows, right=_all_but_first(found))]
-    return "\n".join([*parts, "", *comparisons(found)]).rstrip()
+    parts += ["", *comparisons(found)]
+    for title, lines in _pay(found):
+        parts += ["", title, *(f"  {line}" for line in lines)]
+    return "\n".join(parts).rstrip()
 
 
 def markdown(found: Evaluation, title: str = "Evaluation") -> str:
@@ -31,6 +35,13 @@ def markdown(found: Evaluation, title: str = "Evaluation") -> str:
     lines = comparisons(found)
     if lines:
         parts += ["", "## Differences", "", *(f"- {line}" for line in lines)]
+    for name, lines in _pay(found):
+        parts += [
+            "",
+            f"## {markdown_text(name[:1].upper() + name[1:])}",
+            "",
+            *(f"- {markdown_text(line)}" for line in lines),
+        ]
     return "\n".join([*parts, "", INTERVALS, ""])
 
 
@@ -66,7 +77,10 @@ def _figures(found: Evaluation) -> tuple[list[str], list[list[str]]]:
         ("tool errors", lambda s: number(s.tool_errors)),
         ("not understood", lambda s: number(s.misunderstood)),
         ("tokens", lambda s: number(s.tokens, digits=0) if s.tokens.value else "–"),
-        ("fluency", lambda s: number(s.fluency)),
+        (
+            f"fluency, by {one_line(found.fluency_by, 20)}" if found.fluency_by else "fluency",
+            lambda s: number(s.fluency),
+        ),
         ("conversations", lambda s: f"{s.episodes}" + (f" (+{s.broken} broken)" if s.broken else "")),
     ]
     headers = ["", *(one_line(s.name, 40) for s in found.summaries)]
@@ -95,6 +109,12 @@ def _breakdowns(found: Evaluation) -> list[tuple[str, list[str], list[list[str]]
         rows = [[rule, *(str(s.violations_by_rule.get(rule, 0)) for s in found.summaries)] for rule in rules]
         made.append(("rules broken, times", ["", *names], rows))
     return made
+
+
+def _pay(found: Evaluation) -> list[tuple[str, list[str]]]:
+    """What the rewards pay each contestant for, where there is anything to say."""
+    said = [(f"what {one_line(one.name, 40)} is paid for", gaming.remarks(one)) for one in found.gaming]
+    return [(title, lines) for title, lines in said if lines]
 
 
 def comparisons(found: Evaluation) -> list[str]:
@@ -145,6 +165,8 @@ def as_document(found: Evaluation) -> dict[str, Any]:
     return {
         "suite": dict(found.suite),
         "contestants": [_summary_document(s) for s in found.summaries],
+        "fluency_by": found.fluency_by,
+        "pay": [{**asdict(one), "remarks": gaming.remarks(one)} for one in found.gaming],
         "comparisons": [{"first": a, "second": b, **asdict(paired)} for (a, b), paired in found.comparisons.items()],
     }
 

@@ -11,6 +11,7 @@ from dialog_rl import metrics
 from dialog_rl.conversation import Conversation
 from dialog_rl.episode import Episode, StopReason
 from dialog_rl.evaluation import statistics
+from dialog_rl.evaluation.gaming import Gaming
 from dialog_rl.evaluation.statistics import Interval, Paired, Share
 from dialog_rl.seeds import derive
 from dialog_rl.staging import Customers, Stage
@@ -110,6 +111,10 @@ class Evaluation:
     summaries: tuple[Summary, ...]
     comparisons: Mapping[tuple[str, str], Paired] = field(default_factory=dict)
     """Later contestant against each earlier one."""
+    gaming: tuple[Gaming, ...] = ()
+    """Of each contestant that does not always succeed: how far what it is paid follows success."""
+    fluency_by: str = ""
+    """The reference model whose likelihoods are part of the fluency; empty if none was asked."""
 
 
 def evaluate(
@@ -123,8 +128,15 @@ def evaluate(
     return side_by_side([meet(contestant, suite, on_episode) for contestant in contestants], suite, fluency=fluency)
 
 
-def side_by_side(results: Sequence[Result], suite: Suite, *, fluency: Measure | None = None) -> Evaluation:
-    """Results on one suite, whenever they were got, compared."""
+def side_by_side(
+    results: Sequence[Result],
+    suite: Suite,
+    *,
+    fluency: Measure | None = None,
+    fluency_by: str = "",
+    pay: Callable[[str, Sequence[Episode]], Gaming | None] = lambda name, episodes: None,
+) -> Evaluation:
+    """Results on one suite, whenever they were got, compared. `pay` looks for what the rewards would make of each."""
     return Evaluation(
         suite={
             "packs": [stage.pack.name for stage in suite.stages],
@@ -142,6 +154,8 @@ def side_by_side(results: Sequence[Result], suite: Suite, *, fluency: Measure | 
             for i, late in enumerate(results)
             for early in results[:i]
         },
+        gaming=tuple(found for result in results if (found := pay(result.name, result.usable())) is not None),
+        fluency_by=fluency_by,
     )  # fmt: skip
 
 

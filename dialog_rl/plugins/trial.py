@@ -7,10 +7,9 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from dialog_rl.episode import Episode, Rating
-from dialog_rl.hacks import Hack, find_hacks, rank_correlation, succeeded
+from dialog_rl.hacks import Hack, find_hacks, preference, rank_correlation, succeeded
 from dialog_rl.scoring import Reward, Score, checked_scores
 
 BINS = 10
@@ -172,9 +171,5 @@ def _correlation(a: Sequence[float | None], b: Sequence[float | None]) -> float 
 
 
 def _preference(values: Sequence[float | None], successes: Sequence[bool | None]) -> float | None:
-    good = [v for v, s in zip(values, successes, strict=True) if v is not None and s is True]
-    bad = [v for v, s in zip(values, successes, strict=True) if v is not None and s is False]
-    if not good or not bad:
-        return None
-    wins: Any = sum((g > b) + 0.5 * (g == b) for g in good for b in bad)
-    return wins / (len(good) * len(bad))
+    paid = [(v, s) for v, s in zip(values, successes, strict=True) if v is not None]
+    return preference([v for v, s in paid if s is True], [v for v, s in paid if s is False])

@@ -66,7 +66,7 @@ def test_long_replies_without_spaces_are_readable_in_chinese() -> None:
 @pytest.mark.parametrize(
     "turns",
     [
-        (("intent", READABLE), ("confused", READABLE), ("protest", READABLE), ("protest", "No."), ("bye", "")),
+        (("intent", READABLE), ("confused", READABLE), ("protest", "No."), ("bye", "")),
         (("intent", READABLE), ("protest", READABLE), ("protest", READABLE), ("confused", "No."), ("bye", "")),
         (("intent", READABLE), ("confused", READABLE), ("thanks", "")),
         (("intent", READABLE), ("inform order_id=7072", "It is impossible."), ("bye", "")),

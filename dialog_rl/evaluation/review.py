@@ -1,0 +1,108 @@
+"""A finished training looked back on: what changed, what the rewards pay for by now, whether constraints were kept."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dialog_rl.episode import Episode
+from dialog_rl.evaluation import gaming
+from dialog_rl.evaluation.gaming import Gaming, Growth
+from dialog_rl.evaluation.report import markdown_table, markdown_text
+from dialog_rl.scoring import Combine, Part, Reward
+
+SHARE = 0.2
+"""Of the updates that count as the beginning, and as the end."""
+FIGURES = (
+    ("success", "success", 100),
+    ("rules broken", "violations", 100),
+    ("reward", "reward", 1),
+    ("turns", "turns", 1),
+)
+"""Name, key of the record, factor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """How a constraint fared."""
+
+    name: str
+    target: float
+    rate: float
+    """Mean share of violating episodes in the last updates."""
+    multiplier: float
+    """Its price at the end."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: broken in {100 * self.rate:.1f} % of the last dialogues, at most {100 * self.target:.1f} % "
+            f"wanted; a violation came to cost {self.multiplier:.3g}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    updates: int
+    figures: Mapping[str, tuple[float, float]]
+    """Means over the first and over the last updates; shares in per cent."""
+    components: Mapping[str, tuple[float, float]]
+    pay: Gaming | None
+    growth: tuple[Growth, ...]
+    constraints: tuple[Kept, ...]
+
+
+def review(
+    updates: Sequence[Mapping[str, Any]],
+    first: Sequence[Episode],
+    last: Sequence[Episode],
+    rewards: Sequence[Reward],
+    combine: Combine | None = None,
+) -> Review | None:
+    """From a run's record, one mapping an update, and its first and last episodes. None before the first update."""
+    if not updates:
+        return None
+    count = max(1, round(SHARE * len(updates)))
+    begin, end = updates[:count], updates[-count:]
+    means = {name: tuple(factor * _mean(part, key) for part in (begin, end)) for name, key, factor in FIGURES}
+    names = updates[-1].get("components", {})
+    components = {name: tuple(_mean([u["components"] for u in part], name) for part in (begin, end)) for name in names}
+    return Review(
+        updates=len(updates),
+        figures={name: (a, b) for name, (a, b) in means.items()},
+        components={name: (a, b) for name, (a, b) in components.items()},
+        pay=gaming.gaming("the agent", last, rewards, combine),
+        growth=tuple(gaming.grown(first, last)),
+        constraints=tuple(_kept(reward, end) for reward in rewards if reward.part is Part.CONSTRAINT),
+    )
+
+
+def _mean(rows: Sequence[Mapping[str, Any]], key: str) -> float:
+    return statistics.fmean(row.get(key) or 0.0 for row in rows)
+
+
+def _kept(reward: Reward, end: Sequence[Mapping[str, Any]]) -> Kept:
+    found = [update.get("combination", {}) for update in end]
+    multiplier = found[-1].get(f"multiplier/{reward.name}", 0.0)
+    return Kept(name=reward.name, target=reward.target, rate=_mean(found, f"rate/{reward.name}"), multiplier=multiplier)
+
+
+def remarks(found: Review) -> list[str]:
+    """What there is to say beside the figures, a line each."""
+    lines = [f"constraint {kept}" for kept in found.constraints]
+    if found.pay is not None:
+        lines += gaming.remarks(found.pay)
+    return [*lines, *(f"while it learned, {growth}" for growth in found.growth)]
+
+
+def markdown(found: Review, title: str = "What the agent learned") -> str:
+    """The same for a file."""
+    rows = [[name, f"{a:.3g}", f"{b:.3g}"] for name, (a, b) in found.figures.items()]
+    rows += [[f"reward {name}", f"{a:.3g}", f"{b:.3g}"] for name, (a, b) in found.components.items()]
+    parts = [f"# {title}", "", f"{found.updates} updates; means over the first and the last fifth of them.", ""]
+    parts += [markdown_table(["", "first", "last"], rows), ""]
+    lines = remarks(found)
+    if lines:
+        parts += ["## What it was paid for, and what changed", "", *(f"- {markdown_text(line)}" for line in lines), ""]
+    return "\n".join(parts)
