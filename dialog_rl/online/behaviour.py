@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dialog_rl import hacks, metrics
-from dialog_rl.episode import Episode
+from dialog_rl.episode import Episode, Turn
 
 WINDOW = 64
 """Replies among which word pairs are counted: their variety falls with the number of words looked at."""
@@ -130,6 +130,11 @@ def _replies(episode: Episode) -> list[str]:
     return [turn.reply for turn in episode.turns if turn.reply]
 
 
+def _answered(episode: Episode) -> list[Turn]:
+    """Without a last message that nobody answered."""
+    return [turn for turn in episode.turns if turn.steps]
+
+
 def _share(hits: Sequence[bool]) -> float | None:
     return sum(hits) / len(hits) if hits else None
 
@@ -146,7 +151,8 @@ def _words(episode: Episode) -> float | None:
 
 
 def _silent(episode: Episode) -> float | None:
-    return _share([not turn.reply for turn in episode.turns])
+    """Turns in which the agent acted and never spoke."""
+    return _share([not turn.reply for turn in _answered(episode)])
 
 
 def _malformed(episode: Episode) -> float | None:
@@ -159,7 +165,7 @@ def _tool_errors(episode: Episode) -> float | None:
 
 def _questions(episode: Episode) -> float | None:
     """Turns in which the agent did nothing but ask."""
-    return _share([len(turn.steps) == 1 and bool(_QUESTION.search(turn.reply)) for turn in episode.turns])
+    return _share([len(turn.steps) == 1 and bool(_QUESTION.search(turn.reply)) for turn in _answered(episode)])
 
 
 def _rules_broken(episode: Episode) -> float | None:
@@ -175,7 +181,7 @@ def _language_switches(episode: Episode) -> float | None:
 BY_EPISODE: Mapping[str, Callable[[Episode], float | None]] = {
     "entropy": _entropy,
     "words": _words,
-    "turns": lambda episode: float(len(episode.turns)),
+    "turns": lambda episode: float(len(_answered(episode))),
     "silent": _silent,
     "malformed": _malformed,
     "tool_errors": _tool_errors,
