@@ -1,4 +1,4 @@
-"""`dialog-rl bench`: our rollouts and updates beside the usual way of doing the same work, in one run."""
+"""`dialog-rl bench`: rollouts and updates beside the usual way of doing the same work; and what the gate lets pass."""
 
 from __future__ import annotations
 
@@ -11,19 +11,28 @@ from dialog_rl.cli.options import as_json
 from dialog_rl.cli.output import emit, emit_json, note
 from dialog_rl.config import resolve
 
+TIMED = ("rollout", "update", "iteration")
+
 
 @click.command()
-@click.argument("what", type=click.Choice(["rollout", "update", "iteration", "all"]), default="all")
+@click.argument("what", type=click.Choice([*TIMED, "all", "gate"]), default="all")
 @click.option("--dialogues", type=click.IntRange(min=1), help="Dialogues at once.")
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Rounds of each way.")
+@click.option("--full", is_flag=True, help="The gate's whole campaign: 5,000 gates for each figure, about two minutes.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the gate's campaign.")
 @as_json
-def bench(what: str, dialogues: int | None, repeats: int, as_json: bool) -> None:
+def bench(what: str, dialogues: int | None, repeats: int, full: bool, seed: int, as_json: bool) -> None:
     """Measure rollouts, updates or a whole iteration against the usual way, same model and work.
 
     The usual ways: Hugging Face generate with the whole history fed again each turn, and one padded row a turn in PPO.
+
+    'gate' measures the gate instead: how often it passes candidates that it should not, and those that it should.
     """
+    if what == "gate":
+        _gate(full, seed, as_json)
+        return
     opening.prepare_torch(resolve().settings)
-    for name in ("rollout", "update", "iteration") if what == "all" else (what,):
+    for name in TIMED if what == "all" else (what,):
         result = _run(name, dialogues, repeats)
         if as_json:
             emit_json("bench", result)
@@ -31,6 +40,20 @@ def bench(what: str, dialogues: int | None, repeats: int, as_json: bool) -> None
             from dialog_rl.bench.measure import lines
 
             emit("\n".join(lines(result)) + "\n")
+
+
+def _gate(full: bool, seed: int, as_json: bool) -> None:
+    from dataclasses import replace
+
+    from dialog_rl.bench.gate import FULL, Size, bench_gate, lines
+    from dialog_rl.plugins.loading import load_plugins
+
+    stages = opening.open_stages(load_plugins(), ("retail",))
+    result = bench_gate(stages, size=replace(FULL if full else Size(), seed=seed), progress=note)
+    if as_json:
+        emit_json("bench", result)
+    else:
+        emit("\n".join(lines(result)) + "\n")
 
 
 def _run(name: str, dialogues: int | None, repeats: int) -> dict[str, Any]:
