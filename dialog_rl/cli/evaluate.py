@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import click
 
 from dialog_rl.cli import lending, opening
 from dialog_rl.cli.judging import Judge
-from dialog_rl.cli.options import as_json, environment_options, interruptible, key_values, open_environment
+from dialog_rl.cli.options import as_json, environment_options, interruptible, open_environment
 from dialog_rl.cli.output import Progress, emit, emit_json, note
 from dialog_rl.config import Settings
 from dialog_rl.errors import GateNotMet
@@ -22,8 +22,6 @@ from dialog_rl.text import one_line
 if TYPE_CHECKING:
     from dialog_rl.episode import Episode
     from dialog_rl.evaluation.suites import Contestant, Evaluation, Result, Suite
-    from dialog_rl.plugins.loading import Plugins
-    from dialog_rl.staging import Stage
 
 EXPERT = "expert"
 
@@ -44,13 +42,7 @@ EXPERT = "expert"
     metavar="NAME[,NAME…]",
     help="Who plays the customers. With several: how far success moves between them, and who failed.",
 )
-@click.option(
-    "--simulator-option",
-    "simulator_options",
-    multiple=True,
-    metavar="NAME.KEY=VALUE",
-    help="An option of a simulator; VALUE is JSON.",
-)
+@lending.simulator_flags
 @click.option("--temperature", type=click.FloatRange(min=0), help="Of the sampling; 0 takes the likeliest token.")
 @click.option("--seed", type=click.IntRange(min=0), help="Which customers are met.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write a Markdown report to this file.")
@@ -66,6 +58,7 @@ def evaluate(
     phrasing: str | None,
     simulators: str,
     simulator_options: tuple[str, ...],
+    voice: str | None,
     report: Path | None,
     log: Path | None,
     min_success: float | None,
@@ -93,13 +86,13 @@ def evaluate(
             goals=settings.evaluate.goals,
             trials=settings.evaluate.trials,
         )
-        staged = Staging(plugins, opening.all_packs(plugins, packs or ("retail",)), simulators, simulator_options)
+        cast = lending.Cast(settings, plugins, simulators, simulator_options, voice)
         with interruptible("Stopping.") as cancelled:
             contestants = open_contestants(settings, versions or ("base", "champion", EXPERT), cancelled)
             judge = Judge(settings, plugins, contestants, pay=pay)
             found = {
-                name: run_suite(contestants, replace(suite, stages=stages), judge, log=log, on_result=staged.remember)
-                for name, stages in staged
+                name: run_suite(contestants, replace(suite, stages=stages), judge, log=log, on_result=cast.remember)
+                for name, stages in cast.stages(opening.all_packs(plugins, packs or ("retail",)))
             }
         show(found, report=report, as_json=as_json)
     if min_success is not None:
@@ -115,25 +108,6 @@ def require_success(found: Iterable[Evaluation], least: float) -> None:
                 f"{last.name} succeeds with {100 * last.success.value:.1f} % of its {evaluation.suite['simulator']} "
                 f"customers, not the {100 * least:.1f} % required"
             )
-
-
-class Staging:
-    """The stages of an evaluation, one simulator after the other. Customers can be replayed that were met before."""
-
-    def __init__(self, plugins: Plugins, packs: Sequence[str], simulators: str, options: Sequence[str]) -> None:
-        self._plugins, self._packs = plugins, packs
-        self._names = lending.simulators_named(simulators)
-        given = key_values(options, "--simulator-option").items()
-        self._options = lending.simulator_options(given, self._names)
-        self._met: list[Episode] = []
-
-    def __iter__(self) -> Iterator[tuple[str, tuple[Stage, ...]]]:
-        for name in self._names:
-            lent = {"episodes": lending.to_replay(self._met)} if self._met else {}
-            yield name, opening.open_stages(self._plugins, self._packs, name, self._options[name], lent=lent)
-
-    def remember(self, result: Result) -> None:
-        self._met += result.usable()
 
 
 def open_contestants(settings: Settings, versions: tuple[str, ...], cancelled: Any) -> list[Contestant]:

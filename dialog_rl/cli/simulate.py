@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dialog_rl.cli import opening
+from dialog_rl.cli import lending, opening
 from dialog_rl.cli.evaluate import open_contestants
 from dialog_rl.cli.options import as_json, environment_options, interruptible, open_environment
 from dialog_rl.cli.output import Progress, emit, emit_json
@@ -31,6 +31,7 @@ WRITE_EVERY = 64
 @click.option("--count", type=click.IntRange(min=1), default=100, show_default=True, help="Conversations in all.")
 @click.option("--split", type=click.Choice(SPLITS), default="train", show_default=True)
 @click.option("--simulator", default="agenda", show_default=True, help="Who plays the customers.")
+@lending.simulator_flags
 @click.option("--temperature", "evaluate__temperature", type=click.FloatRange(min=0), help="Of the sampling.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--run", "name", metavar="NAME", help="Name of the run. Default: simulate-1, simulate-2, …")
@@ -41,6 +42,8 @@ def simulate(
     count: int,
     split: str,
     simulator: str,
+    simulator_options: tuple[str, ...],
+    voice: str | None,
     seed: int,
     name: str | None,
     as_json: bool,
@@ -55,7 +58,8 @@ def simulate(
     """
     with open_environment(config_file, plugin, no_plugin, **flags) as (resolved, plugins):
         settings = resolved.settings
-        stages = opening.open_stages(plugins, opening.all_packs(plugins, packs or ("retail",)), simulator)
+        cast = lending.Cast(settings, plugins, simulator, simulator_options, voice)
+        stages = cast.only_stages(opening.all_packs(plugins, packs or ("retail",)))
         with interruptible("Stopping; what has ended is kept.") as cancelled:
             (speaker,) = open_contestants(settings, (settings.agent.version,), cancelled)
             folder = opening.new_run(settings, name, "simulate")

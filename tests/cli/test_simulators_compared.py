@@ -102,3 +102,19 @@ def test_the_figure_required_must_be_met_with_every_simulator(run: Run, planted:
     asked = ("evaluate", "expert", "--goals", "2", "--plugin", deaf, "--min-success", "0.5")
     outcome = run(*asked, "--simulators", "deaf,agenda")
     assert outcome.code == 4 and "0.0 % of its deaf customers" in outcome.error()
+
+
+def test_a_model_of_the_program_can_play_the_customers(run: Run, with_base: Path) -> None:
+    found = run(
+        "evaluate", "expert", "--goals", "2", "--simulators", "agenda,lm", "--speaker", "base", "--json"
+    ).json()  # fmt: skip
+    assert found["failures"][1]["simulator"] == "lm" and found["failures"][1]["conversations"] == 2
+    refused = run("evaluate", "expert", "--goals", "1", "--simulators", "lm")
+    assert refused.code == 2 and "--speaker" in refused.error()
+
+
+def test_simulate_takes_options_of_one_simulator(run: Run, home: Path) -> None:
+    options = ("--simulator", "mixture", "--simulator-option", 'mixture.shares={"agenda": 1}')
+    assert run("simulate", "--version", "expert", "--count", "2", "--run", "r", *options).code == 0
+    several = run("simulate", "--version", "expert", "--count", "2", "--run", "s", "--simulator", "agenda,replayed")
+    assert several.code == 2 and "one simulator at a time" in several.error()
