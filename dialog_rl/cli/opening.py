@@ -42,7 +42,7 @@ def version_folder(settings: Settings, name: str) -> Path:
 
 
 def stores(settings: Settings) -> tuple[Path, ...]:
-    from dialog_rl.lm.model import EMBEDDED
+    from dialog_rl.lm.versions import EMBEDDED
 
     return (Path(settings.paths.runs) / VERSIONS, EMBEDDED)
 

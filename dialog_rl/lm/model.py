@@ -14,7 +14,7 @@ from dialog_rl.lm.renderer import EmbeddedRenderer
 from dialog_rl.lm.tokenizer import Tokenizer
 
 TOKENIZER_FILE = "tokenizer.model"
-EMBEDDED = Path(__file__).parent / "embedded"
+EMBEDDED = versions.EMBEDDED
 """The versions that come with the program: `base` and `champion`."""
 
 

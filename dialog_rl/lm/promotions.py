@@ -147,10 +147,11 @@ def _gates(root: Path) -> int:
 def pinned(version: versions.Version) -> Iterator[versions.Version]:
     """Keep a version from being cleared away while the block runs; the kernel lets go if the process dies.
 
-    A store that cannot be written to (one that was shipped) needs no pin. Raises CheckpointError if it has just gone.
+    What was shipped, or lies in a store that cannot be written to, needs no pin. Raises CheckpointError if the version
+    has just gone.
     """
     root = version.path.parent
-    if not os.access(root, os.W_OK):
+    if root == versions.EMBEDDED or not os.access(root, os.W_OK):
         yield version
         return
     with durable.locked(root / _PINS / version.path.name, shared=True):

@@ -27,6 +27,8 @@ from dialog_rl.lm import journal
 
 logger = logging.getLogger(__name__)
 
+EMBEDDED = Path(__file__).parent / "embedded"
+"""The store that comes with the program; nothing in it is ever published, moved or cleared away."""
 MANIFEST = "manifest.json"
 LOCK = ".lock"
 FORMAT = 1
