@@ -70,6 +70,10 @@ class Verdict:
     promoted: bool
     """It is champion from here on."""
     reason: str
+    gate: int = 0
+    """Number of the gate it met; 0 if none was asked."""
+    anchor: str = ""
+    """The version that this gate measured from."""
     passed: bool = False
     """The gate had nothing against it. Passed and not promoted: it was tried in shadow, for the record."""
     evidence: Mapping[str, Any] = field(default_factory=dict)

@@ -16,6 +16,8 @@ from dialog_rl.episode_log.records import Kind, LoggedEvent
 
 PERSON = "person"
 """What an episode with a living partner says instead of a simulator's name."""
+_OPINIONS = 200
+"""Ratings that are remembered of a version."""
 KINDS = (Kind.BEGIN, Kind.EPISODE, Kind.RATING, Kind.CONSENT, Kind.QUARANTINE)
 
 
@@ -66,6 +68,8 @@ class Ledger:
     """Sequence number of the last event that was taken in."""
     waiting: dict[str, Facts] = field(default_factory=dict[str, Facts])
     used: dict[str, int] = field(default_factory=dict[str, int])
+    opinions: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    """Of each version the ratings that conversations with it alone were given, as they came in."""
 
     def follow(self, log: EpisodeLog, *, until: int | None = None) -> int:
         """Take in what was logged since, up to and with `until`; how many events of use there were."""
@@ -83,8 +87,17 @@ class Ledger:
         if event.episode_id in self.used or (event.kind == Kind.EPISODE and event.run == self.own_run):
             return False
         before = self.waiting.get(event.episode_id) or Facts(episode_id=event.episode_id)
-        self.waiting[event.episode_id] = _after(before, event)
+        after = self.waiting[event.episode_id] = _after(before, event)
+        self._hear(before, after)
         return True
+
+    def _hear(self, before: Facts, after: Facts) -> None:
+        """Note the ratings that have come to a finished conversation with one version."""
+        if after.live and after.finished and len(after.versions) == 1:
+            known = {held.event_id for held in before.ratings} if before.finished else set()
+            fresh = [held.value for held in after.ratings if held.event_id not in known]
+            version = after.versions[0]
+            self.opinions[version] = [*self.opinions.get(version, ()), *fresh][-_OPINIONS:]
 
     def use(self, chosen: Iterable[Chosen], update: int) -> None:
         for one in chosen:
@@ -97,13 +110,18 @@ class Ledger:
             "cursor": self.cursor,
             "waiting": [asdict(facts) for facts in self.waiting.values()],
             "used": self.used,
+            "opinions": self.opinions,
         }
 
     @classmethod
     def restored(cls, own_run: str, state: Mapping[str, Any]) -> Ledger:
         facts = map(_facts_from, state["waiting"])
         return cls(
-            own_run=own_run, cursor=state["cursor"], waiting={f.episode_id: f for f in facts}, used=dict(state["used"])
+            own_run=own_run,
+            cursor=state["cursor"],
+            waiting={f.episode_id: f for f in facts},
+            used=dict(state["used"]),
+            opinions={version: list(values) for version, values in state["opinions"].items()},
         )
 
 

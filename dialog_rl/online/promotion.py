@@ -61,14 +61,15 @@ class Promoter:
         model: SpeakingModel,
         origin: versions.Origin,
         *,
+        gate: int,
         before_promotion: Callable[[], object],
     ) -> Verdict:
-        """What becomes of an update's weights, told in the log once for ever."""
+        """What becomes of an update's weights, told in the log once for ever. gate: the number of the one it meets."""
         told = learning.verdict_of(self._log, self._run, update)
         if told is not None:
             return told
         if outcome == learning.LEARNT:
-            verdict = self._through_the_gate(update, model, origin, before_promotion)
+            verdict = self._through_the_gate(update, model, origin, gate, before_promotion)
         else:
             verdict = Verdict(run=self._run, update=update, version="", promoted=False, reason=outcome)
         learning.tell(self._log, verdict)
@@ -77,7 +78,12 @@ class Promoter:
         return verdict
 
     def _through_the_gate(
-        self, update: int, model: SpeakingModel, origin: versions.Origin, before_promotion: Callable[[], object]
+        self,
+        update: int,
+        model: SpeakingModel,
+        origin: versions.Origin,
+        gate: int,
+        before_promotion: Callable[[], object],
     ) -> Verdict:
         done = self._store.promotion_of(update)
         if done is not None:  # killed after it, before it was told
@@ -88,10 +94,12 @@ class Promoter:
                 promoted=True,
                 passed=True,
                 reason=done.reason,
+                gate=gate,
+                anchor=self._store.standing(ANCHOR),
                 evidence=done.evidence,
             )
         version = self._store.publish(model, origin)
-        verdict = self._examined(update, version, champion=origin.parent)
+        verdict = self._examined(update, version, gate, champion=origin.parent)
         if verdict.promoted:
             before_promotion()
             with self._lease.guarding():
@@ -99,13 +107,11 @@ class Promoter:
             fp("updater.promoted")
         return verdict
 
-    def _examined(self, update: int, version: versions.Version, *, champion: str) -> Verdict:
+    def _examined(self, update: int, version: versions.Version, gate: int, *, champion: str) -> Verdict:
         if version.id == champion:
             return Verdict(run=self._run, update=update, version=version.id, promoted=False, reason=SAME)
-        store = self._store
-        outcome = self._gate.examine(
-            store.open(version.id), store.open(champion), store.open(store.standing(ANCHOR)), gate_number=update
-        )
+        store, anchor = self._store, self._store.standing(ANCHOR)
+        outcome = self._gate.examine(store.open(version.id), store.open(champion), store.open(anchor), gate_number=gate)
         fp("updater.judged")
         moved = store.standing(CHAMPION) != champion
         return Verdict(
@@ -115,5 +121,7 @@ class Promoter:
             passed=outcome.promoted and not moved,
             promoted=outcome.promoted and not moved and not self._shadow,
             reason=CHANGED if moved else outcome.reason,
+            gate=gate,
+            anchor=anchor,
             evidence=dict(outcome.evidence),
         )

@@ -22,10 +22,11 @@ from dialog_rl.episode_log.records import Kind
 from dialog_rl.errors import TrainingError
 from dialog_rl.faults import fp
 from dialog_rl.lm import checkpoints, versions
-from dialog_rl.lm.promotions import CHAMPION
+from dialog_rl.lm.promotions import ANCHOR, CHAMPION
 from dialog_rl.online import provenance
 from dialog_rl.online.course import Course, TrainingStates, read_state, write_state
 from dialog_rl.online.eligibility import Rules, Summary, summarise
+from dialog_rl.online.following import roll_back
 from dialog_rl.online.learn_config import LearnConfig
 from dialog_rl.online.lease import Lease
 from dialog_rl.online.ledger import Ledger
@@ -33,6 +34,7 @@ from dialog_rl.online.promotion import Gate, Promoter
 from dialog_rl.online.selection import Due, Quiet, when
 from dialog_rl.online.study import Material, Record, Study
 from dialog_rl.online.version_store import VersionStore
+from dialog_rl.online.watch import LOOKS, worse_ratings
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +106,8 @@ class Updater:
     def follow(self) -> Summary:
         """Take in what was logged since, and say what may be learnt from and what may not."""
         self.ledger.follow(self.log)
+        if not self.config.shadow:
+            self._heed_ratings()
         self._notice_champion()
         if self.config.idle:
             for event in self.log.events(since=self._heard, kinds=_WORDS):
@@ -270,7 +274,12 @@ class Updater:
         )
         fp("updater.told")
         verdict = self._promoter.judge(
-            update, record["outcome"], self.study.material.model, self._origin(), before_promotion=self._keep_home
+            update,
+            record["outcome"],
+            self.study.material.model,
+            self._origin(),
+            gate=self.course.next_gate(self.store.standing(ANCHOR)),
+            before_promotion=self._keep_home,
         )
         self._take_in(verdict)
         return verdict
@@ -281,6 +290,8 @@ class Updater:
 
     def _take_in(self, verdict: Verdict) -> None:
         """What a verdict changes about the course. After a crash the same verdict changes the same again."""
+        if verdict.gate:
+            self.course.gates, self.course.anchor = verdict.gate, verdict.anchor
         if verdict.promoted:
             self.course.champion = verdict.version
             self.course.homes[verdict.version] = f"update:{verdict.update}"
@@ -301,6 +312,14 @@ class Updater:
         else:
             self.study.load(self._states.find(start))
         self.course.start = start
+
+    def _heed_ratings(self) -> None:
+        """Take the champion back if people think clearly less of it than of the last one that many have rated."""
+        champion, opinions = self.store.standing(CHAMPION), self.ledger.opinions
+        others = (opinions.get(v, ()) for v in reversed(self.store.champions()) if v != champion)
+        before = next((values for values in others if len(values) >= LOOKS), ())
+        if worse_ratings(before, opinions.get(champion, ())):
+            roll_back(self.store.root, champion, "people think less of it than of the one before", by=self.run)
 
     def _notice_champion(self) -> None:
         """Somebody else may have moved the champion: a rollback, or a person. Learning goes on from where it was made.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -36,7 +37,7 @@ def test_a_calm_policy_raises_no_alarm():
         ({"wording": Wording(distinct=0.6, duplicates=0.6)}, "duplicates"),
     ],
 )
-def test_each_fuse_says_why(changed: dict[str, object], words: str):
+def test_each_fuse_says_why(changed: dict[str, Any], words: str):
     assert words in alarm(replace(CALM, **changed), FIRST, CONFIG)
 
 
@@ -90,5 +91,5 @@ def test_wording_counts_pairs_of_words_and_equal_replies(tiny_model: MakeModel):
 
     said = replace(episode, turns=(saying("a b c"), saying("A b C"), saying("a b d")))
     found = wording([said])
-    assert found == Wording(distinct=3 / 6, duplicates=pytest.approx(1 / 3))
+    assert found.distinct == 3 / 6 and found.duplicates == pytest.approx(1 / 3)
     assert wording([]) == Wording()

@@ -129,3 +129,16 @@ def test_what_comes_after_the_horizon_is_not_seen(log: EpisodeLog):
     ledger = Ledger(own_run="learn")
     ledger.follow(log, until=1)
     assert ledger.waiting["c1"].ratings == ()
+
+
+def test_what_people_think_of_a_version_is_noted_as_it_comes_in(log: EpisodeLog):
+    begin(log, chat())
+    rate(log, 1.0, turn=None)
+    log.append(chat(), run="chat")
+    rate(log, -1.0)
+    rate(log, 0.5)
+    log.append(chat("mixed", version="v2"))
+    ledger = Ledger(own_run="learn")
+    for until in range(1, log.last_seq() + 1):
+        ledger.follow(log, until=until)
+    assert ledger.opinions == {"v1": [1.0, -1.0, 0.5], "v2": []} == followed(log).opinions

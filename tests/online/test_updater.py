@@ -356,3 +356,37 @@ def test_a_reward_that_fails_stops_the_update_and_loses_nothing(world: World, lo
         one.step(now=True)
     (report,) = world.learn(log)
     assert len(report.record.episodes) == 3 and json.dumps(report.record.stats)
+
+
+def test_a_version_that_people_think_less_of_is_rolled_back(world: World, log: EpisodeLog):
+    world.chat(log, *range(3))
+    world.learn(log)
+    second = world.store.standing("champion")
+    one = world.updater(log)
+    one.ledger.opinions = {world.first: [1.0] * 30, second: [-1.0, 1.0] * 2}
+    one.follow()
+    assert world.store.standing("champion") == second
+    one.ledger.opinions[second] = [-1.0] * 30
+    one.follow()
+    assert world.store.standing("champion") == world.first
+    assert "people think less of it" in journal.read(world.versions)[-1].reason
+
+
+def test_gates_are_counted_from_one_for_each_anchor(world: World, log: EpisodeLog):
+    world.gate = Decides(lambda number: False)
+    world.chat(log, *range(6))
+    world.learn(log)
+    world.chat(log, 6, 7, 8, rated={0: 1.0})
+    world.learn(log, kl_budget=1e-9)  # withheld: no gate is spent on it
+    other = versions.publish(world.versions, lambda folder: _nudged(world).save(folder))
+    promotions.promote(world.versions, "anchor", other.id, reason="a new start", by="ann")
+    world.chat(log, 10, 11, 12)
+    world.learn(log)
+    assert world.gate.asked == [1, 2, 1]
+
+
+def _nudged(world: World) -> Any:
+    model = world.make()
+    with torch.no_grad():
+        model.policy.value_head.bias.add_(1.0)
+    return model
