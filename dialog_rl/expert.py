@@ -31,7 +31,8 @@ class Mistakes:
     refuses_wrongly: float = 0.0
     overlooks_refusal: float = 0.0
     claims_without_doing: float = 0.0
-    wrong_argument: float = 0.0
+    slips: float = 0.0
+    """Of copying one argument of a call wrong; noticed by the tool's refusal, and then put right."""
     vague: float = 0.0
     gives_up: float = 0.0
     insists: float = 0.0
@@ -46,12 +47,13 @@ TRAINEE = Mistakes(
     overlooks_refusal=0.50,
     claims_without_doing=0.45,
     vague=0.30,
+    slips=0.04,
     gives_up=0.15,
     insists=0.30,
 )
 """About six conversations in ten come to a good end. The mistakes are habits, made as often as not, so that a model of
-them errs at its likeliest word too, and not only by chance; but it hears and copies well: slips of the pen, and wrong
-refusals that would hide when a refusal is right, are a model's own."""
+them errs at its likeliest word too, and not only by chance. Slips of the pen are there to be put right: nobody should
+learn to make them (see `Expert.slipped`)."""
 
 
 class Expert:
@@ -64,6 +66,9 @@ class Expert:
         self._results: dict[tuple[str, str], Message] = {}
         self._pending: ToolCall | None = None
         self._unidentified = False
+        self.slipped: list[int] = []
+        """Which of its actions, counted from 0, were slips: learn what comes after them, not them."""
+        self._actions = 0
         self._begin("")
 
     def act(self, observed: tuple[Message, ...]) -> Message:
@@ -73,7 +78,9 @@ class Expert:
                 self._pending = None
             elif message.role is Role.USER:
                 self._hear(message)
-        return self._next()
+        message = self._next()
+        self._actions += 1
+        return message
 
     # -- listening
 
@@ -171,10 +178,11 @@ class Expert:
             last = self._pack.plans[self._intent][-1]
             return self._say_vaguely(last.say, scope)
         call = ToolCall(name=step.call, arguments=resolve(dict(step.arguments), scope))
-        if self._errs("argument", number, self._mistakes.wrong_argument):
-            call = self._slip(call, number)
         result = self._results.get(_key(call))
         if result is None:
+            if kind == "read" and self._slips(number):
+                call = self._slip(call)
+                self.slipped.append(self._actions)
             self._pending = call
             return call_message(call)
         if result.error:
@@ -235,15 +243,22 @@ class Expert:
         self._considered[key] = not self._errs(f"insist {what}", 0, self._mistakes.insists)
         return made
 
-    def _slip(self, call: ToolCall, number: int) -> ToolCall:
-        digits = [k for k, v in call.arguments.items() if isinstance(v, str) and v.isdigit() and len(v) > 2]
-        if not digits:
+    def _slips(self, number: int) -> bool:
+        """Once at most in a step: what is put right stays right."""
+        slips = self._errs("slip", number, self._mistakes.slips)
+        self._considered["slip", number] = False
+        return slips
+
+    def _slip(self, call: ToolCall) -> ToolCall:
+        """One argument with a part lost, doubled or exchanged."""
+        name = self._rng.choice([k for k, v in call.arguments.items() if isinstance(v, str) and len(v) > 2] or [""])
+        if not name:
             return call
-        name, rng = digits[0], random.Random(f"{number} {call.arguments}")
         value = call.arguments[name]
-        at = rng.randrange(len(value))
-        wrong = value[:at] + str((int(value[at]) + rng.randint(1, 9)) % 10) + value[at + 1 :]
-        return ToolCall(name=call.name, arguments={**call.arguments, name: wrong})
+        at, to = sorted(self._rng.sample(range(len(value) + 1), 2))
+        middle = self._rng.choice(["", 2 * value[at:to], "".join(self._rng.sample(value[at:to], to - at))])
+        wrong = value[:at] + middle + value[to:]
+        return ToolCall(name=call.name, arguments={**call.arguments, name: wrong if wrong not in ("", value) else "?"})
 
     # -- saying
 

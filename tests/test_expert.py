@@ -103,6 +103,14 @@ def test_a_second_request_keeps_who_the_customer_is_and_nothing_else() -> None:
     assert asked.tool_call is None and "order" in asked.text
 
 
+def test_a_slip_of_the_pen_is_put_right_and_told() -> None:
+    for seed in range(20):
+        expert, first = cancelling(seed, Mistakes(slips=1.0))
+        assert first.text != 'find_customer {"name":"Anna","zip":"12345"}' and expert.slipped == [0]
+        second = expert.act((tool_says("no such customer", error=True),))
+        assert second.text == 'find_customer {"name":"Anna","zip":"12345"}' and expert.slipped == [0]
+
+
 @pytest.mark.parametrize("name", PACKS)
 def test_a_trainee_succeeds_often_but_far_from_always(name: str) -> None:
     episodes = [served(name, seed, mistakes=TRAINEE) for seed in range(150)]

@@ -21,15 +21,17 @@ _HAN = "\u4e00-\u9fff"
 _HAN_RANGE = (0x4E00, 0x9FA5)
 _HAN_NAME = re.compile(rf"[{_HAN}]{{2,4}}")
 _UNIT = re.compile(rf"[{_HAN}]|[^\s{_HAN}]+|\s+")
-"""What roughening drops or exchanges: a Chinese character, or what stands between spaces."""
+"""What roughening drops: a Chinese character, or what stands between spaces."""
 
 _KEPT = frozenset(
     "yes yeah yep yup no not don't won't can't isn't wrong right correct sure ok okay fine wait instead rather "
     "actually sorry 是 对 不 没 别 好 行 错 改 换 可 以 要".split()
 )
-"""Words that turn a message into its contrary: never dropped, never exchanged."""
-_DROP_FROM, _EXCHANGE_FROM = 4, 7
-"""Units that a message must have to spare one, or to be understood with a strange one in it."""
+"""Words that turn a message into its contrary: never dropped."""
+_ROUGH_FROM = 4
+"""Units; a shorter message has nothing to spare."""
+_LOST = 0.1
+"""Share of the units that are lost."""
 
 _PLAIN = ("b d f g h j k l m n p r s t v w z".split(), "a e i o u".split(), ["", "", *"nlrstk"])
 _RICH = (
@@ -52,10 +54,11 @@ class Pieces:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> Pieces:
-        pieces = {tokenizer.piece(i).strip(SPACE) for i in range(len(tokenizer)) if tokenizer.byte_of(i) is None}
+        pieces = {tokenizer.piece(i) for i in range(len(tokenizer)) if tokenizer.byte_of(i) is None}
         return cls(
+            # A piece that begins a word is often a word, and "I am called Anna" must not be a name of three.
             latin=tuple(sorted(p for p in pieces if p.isascii() and p.isalpha() and p.islower())),
-            han=tuple(sorted(p for p in pieces if re.fullmatch(rf"[{_HAN}]", p))),
+            han=tuple(sorted({p.strip(SPACE) for p in pieces if re.fullmatch(rf"{SPACE}?[{_HAN}]", p)})),
         )
 
 
@@ -125,10 +128,10 @@ def _in_the_case_of(model: str, word: str) -> str:
 
 
 def roughen(demonstration: Demonstration, rng: random.Random, *, share: float) -> Demonstration:
-    """The same conversation with some words lost and some never heard before, in `share` of the customer's messages.
+    """The same conversation with some words lost, in `share` of the customer's messages.
 
     What a call or the agent repeats stays, and so do digits and words such as "no": the sense must not turn. A model
-    that has learned from such messages reads past words that it does not know.
+    that has learned from such messages hangs on no single word.
     """
     used = " ".join(_repeated_text(m) for m in demonstration.messages).lower()
 
@@ -136,10 +139,9 @@ def roughen(demonstration: Demonstration, rng: random.Random, *, share: float) -
         if message.role is not Role.USER or rng.random() >= share:
             return message
         units = _UNIT.findall(message.text)
-        count = sum(not unit.isspace() for unit in units)
-        if count < _DROP_FROM:
+        if sum(not unit.isspace() for unit in units) < _ROUGH_FROM:
             return message
-        text = "".join(_rough_unit(unit, used, rng, exchange=count >= _EXCHANGE_FROM) for unit in units)
+        text = "".join("" if _spare(unit, used) and rng.random() < _LOST else unit for unit in units)
         return replace(message, text=re.sub(r" {2,}", " ", text).strip() or message.text)
 
     return replace(demonstration, messages=tuple(map(rough, demonstration.messages)))
@@ -151,16 +153,9 @@ def _repeated_text(message: Message) -> str:
     return message.text if message.role is Role.TOOL else ""
 
 
-def _rough_unit(unit: str, used: str, rng: random.Random, *, exchange: bool) -> str:
+def _spare(unit: str, used: str) -> bool:
     plain = unit.lower().strip(".,!?;:()\"'。，！？")
-    if not plain or plain in _KEPT or plain in used or any(c.isdigit() for c in plain):
-        return unit
-    luck = rng.random()
-    if luck < 0.08:
-        return ""
-    if exchange and luck < 0.13:
-        return _in_the_case_of(unit, _made_up(unit, rng)[: None if plain.isascii() else 1])
-    return unit
+    return bool(plain) and plain not in _KEPT and plain not in used and not any(c.isdigit() for c in plain)
 
 
 def respell(row: Row, tokenizer: Tokenizer, rng: random.Random, *, share: float) -> Row:

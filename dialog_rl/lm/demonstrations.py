@@ -30,6 +30,8 @@ class Demonstration:
     episode_return: float
     """What the value head should expect of a conversation that goes like this."""
     pack: str = ""
+    slips: frozenset[int] = frozenset()
+    """Actions, counted from 0, that are seen and not learned: what comes after them puts them right."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,7 @@ def row_of(demonstration: Demonstration, renderer: EmbeddedRenderer, *, find_cop
     mask: list[bool] = []
     copies: list[Copy] = []
     unobserved: list[Message] = []
+    actions = itertools.count()
     for message in demonstration.messages:
         if message.role is not Role.ASSISTANT:
             unobserved.append(message)
@@ -69,10 +72,11 @@ def row_of(demonstration: Demonstration, renderer: EmbeddedRenderer, *, find_cop
         observation, action = renderer.observe(unobserved), renderer.action(message)
         unobserved.clear()
         ids += observation
-        if find_copies:
+        learned = next(actions) not in demonstration.slips
+        if find_copies and learned:
             copies += _copies(message, action, renderer, offset=len(ids))
         ids += action
-        mask += [False] * len(observation) + [True] * len(action)
+        mask += [False] * len(observation) + [learned] * len(action)
     if not ids:
         raise ValueError("a demonstration without an action of the agent teaches nothing")
     return Row(

@@ -52,9 +52,12 @@ def demonstrate(what: Apprenticeship, number: int) -> Demonstration:
     seed = derive(what.seed, "demonstration", number)
     scenario = make_scenario(stage.pack, seed, split=what.split, phrasing="train")
     conversation = stage.conversation(scenario, seed, episode_id=f"demonstration-{number}")
-    episode = converse(conversation, Expert(stage.pack, generator(seed, "expert"), what.mistakes))
+    expert = Expert(stage.pack, generator(seed, "expert"), what.mistakes)
+    episode = converse(conversation, expert)
     scored = score_episodes(rewards, [episode])
-    return Demonstration(messages=tuple(episode.messages()), episode_return=scored[0].reward, pack=pack)
+    return Demonstration(
+        messages=tuple(episode.messages()), episode_return=scored[0].reward, pack=pack, slips=frozenset(expert.slipped),
+    )  # fmt: skip
 
 
 def converse(conversation: Conversation, agent: Expert) -> Episode:

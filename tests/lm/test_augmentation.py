@@ -60,16 +60,15 @@ def test_a_chinese_name_becomes_another_one_wherever_it_stands() -> None:
     assert other.messages[3].text == f"{name}您好"
 
 
-def test_roughening_loses_and_exchanges_words_but_nothing_that_matters() -> None:
+def test_roughening_loses_words_but_none_that_matters() -> None:
     call = ToolCall(name="cancel_order", arguments={"order_id": "4821", "reason": "unwanted"})
     said = "Hello there, I would really not like to keep order 4821 any longer because it is unwanted"
     given = conversation(said, call)
     seen = [a.roughen(given, random.Random(n), share=1.0) for n in range(200)]
     words = [message.split() for message in (one.messages[0].text for one in seen)]
     assert all({"not", "4821", "unwanted"} <= set(message) for message in words)
-    known = set(said.split())
     assert any(len(message) < len(said.split()) for message in words)
-    assert any(set(message) - known for message in words)
+    assert all(set(message) <= set(said.split()) for message in words)
     assert sum(len(message) for message in words) > 0.8 * len(said.split()) * len(words)
     assert all(one.messages[1:] == given.messages[1:] for one in seen)
 

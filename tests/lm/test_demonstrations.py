@@ -57,6 +57,16 @@ def test_a_conversation_without_an_action_is_refused() -> None:
         d.row_of(d.Demonstration(messages=MESSAGES[:2], episode_return=0.0), RENDERER)
 
 
+def test_a_slip_is_seen_and_not_learned() -> None:
+    row = d.row_of(d.Demonstration(messages=MESSAGES, episode_return=1.0), RENDERER, find_copies=True)
+    slipped = d.Demonstration(messages=MESSAGES, episode_return=1.0, slips=frozenset({0}))
+    other = d.row_of(slipped, RENDERER, find_copies=True)
+    assert other.ids == row.ids
+    learned = RENDERER.tokenizer.decode([i for i, acted in zip(other.ids, other.action_mask, strict=True) if acted])
+    assert "find_order" not in learned and "It comes on" in learned
+    assert {copy.kind for copy in other.copies} == {"number"}
+
+
 def test_texts_are_those_the_tokenizer_has_to_spell() -> None:
     assert list(d.texts_of([DEMONSTRATION]))[2] == call_text(CALL)
 
