@@ -72,8 +72,6 @@ class Verdict:
     reason: str
     gate: int = 0
     """Number of the gate it met; 0 if none was asked."""
-    anchor: str = ""
-    """The version that this gate measured from."""
     passed: bool = False
     """The gate had nothing against it. Passed and not promoted: it was tried in shadow, for the record."""
     evidence: Mapping[str, Any] = field(default_factory=dict)

@@ -33,17 +33,10 @@ class Course:
     """Version → the training state it was published from."""
     refused: int = 0
     """Candidates refused in a row."""
-    gates: int = 0
-    """Gates that were asked since the anchor was set: each spends a part of what all may err."""
-    anchor: str = ""
     cursor: int = 0
     """Up to where the log was taken in for the last update."""
     record: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Of the last update."""
-
-    def next_gate(self, anchor: str) -> int:
-        """The number of the next gate beside an anchor."""
-        return self.gates + 1 if anchor == self.anchor else 1
 
     def made_champion(self, version: str) -> int | None:
         """The update that made a version; None if it is none of this run's."""

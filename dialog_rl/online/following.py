@@ -25,8 +25,6 @@ from dialog_rl.online.watch import Watch
 
 logger = logging.getLogger(__name__)
 
-ROLLED_BACK = "rolled back"
-"""How the reason of a promotion begins that goes back to an earlier version."""
 _RECENT = 2
 """Models kept for conversations that have just looked up which version is to speak."""
 
@@ -171,24 +169,12 @@ class WatchedVoice:
 
 
 def roll_back(root: Path, version: str, reason: str, *, by: str) -> str:
-    """Let the champion before speak again, if `version` is champion now. The version that speaks then, or nothing.
-
-    Never to a version that was itself taken back: two bad ones must not take turns.
-    """
-    history = [p for p in journal.read(root) if p.alias == CHAMPION and p.version]
-    if not history or history[-1].version != version:
+    """Let the champion before speak again, if `version` is champion now. The version that speaks then, or nothing."""
+    if journal.standing(root).get(CHAMPION) != version:
         return ""
-    taken_back = {before.version for before, p in zip(history, history[1:], strict=False) if _goes_back(p)}
-    kept = {manifest.id for manifest in versions.list_versions(root)}
-    good = (p.version for p in reversed(history) if p.version not in {*taken_back, version} and p.version in kept)
-    target = next(good, "")
-    if not target:
+    if not promotions.previous(root, CHAMPION):
         logger.error("version %s misbehaves (%s), and there is no earlier one to go back to", version, reason)
         return ""
-    promotions.promote(root, CHAMPION, target, reason=f"{ROLLED_BACK} from {version}: {reason}", by=by)
+    target = promotions.rollback(root, CHAMPION, reason=reason, by=by).version
     logger.error("version %s was rolled back to %s: %s", version, target, reason)
     return target
-
-
-def _goes_back(promotion: journal.Promotion) -> bool:
-    return promotion.reason.startswith(ROLLED_BACK)

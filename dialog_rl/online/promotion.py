@@ -61,15 +61,14 @@ class Promoter:
         model: SpeakingModel,
         origin: versions.Origin,
         *,
-        gate: int,
         before_promotion: Callable[[], object],
     ) -> Verdict:
-        """What becomes of an update's weights, told in the log once for ever. gate: the number of the one it meets."""
+        """What becomes of an update's weights, told in the log once for ever."""
         told = learning.verdict_of(self._log, self._run, update)
         if told is not None:
             return told
         if outcome == learning.LEARNT:
-            verdict = self._through_the_gate(update, model, origin, gate, before_promotion)
+            verdict = self._through_the_gate(update, model, origin, before_promotion)
         else:
             verdict = Verdict(run=self._run, update=update, version="", promoted=False, reason=outcome)
         learning.tell(self._log, verdict)
@@ -82,7 +81,6 @@ class Promoter:
         update: int,
         model: SpeakingModel,
         origin: versions.Origin,
-        gate: int,
         before_promotion: Callable[[], object],
     ) -> Verdict:
         done = self._store.promotion_of(update)
@@ -94,24 +92,27 @@ class Promoter:
                 promoted=True,
                 passed=True,
                 reason=done.reason,
-                gate=gate,
-                anchor=self._store.standing(ANCHOR),
                 evidence=done.evidence,
             )
         version = self._store.publish(model, origin)
-        verdict = self._examined(update, version, gate, champion=origin.parent)
+        verdict = self._examined(update, version, champion=origin.parent)
         if verdict.promoted:
             before_promotion()
             with self._lease.guarding():
                 self._store.promote(verdict)
             fp("updater.promoted")
+        elif verdict.gate and not verdict.passed:
+            self._store.reject(verdict)
         return verdict
 
-    def _examined(self, update: int, version: versions.Version, gate: int, *, champion: str) -> Verdict:
+    def _examined(self, update: int, version: versions.Version, *, champion: str) -> Verdict:
         if version.id == champion:
             return Verdict(run=self._run, update=update, version=version.id, promoted=False, reason=SAME)
-        store, anchor = self._store, self._store.standing(ANCHOR)
-        outcome = self._gate.examine(store.open(version.id), store.open(champion), store.open(anchor), gate_number=gate)
+        store = self._store
+        gate = store.submit(version, update)
+        outcome = self._gate.examine(
+            store.open(version.id), store.open(champion), store.open(store.standing(ANCHOR)), gate_number=gate
+        )
         fp("updater.judged")
         moved = store.standing(CHAMPION) != champion
         return Verdict(
@@ -122,6 +123,5 @@ class Promoter:
             promoted=outcome.promoted and not moved and not self._shadow,
             reason=CHANGED if moved else outcome.reason,
             gate=gate,
-            anchor=anchor,
             evidence=dict(outcome.evidence),
         )

@@ -22,7 +22,7 @@ from dialog_rl.episode_log.records import Kind
 from dialog_rl.errors import TrainingError
 from dialog_rl.faults import fp
 from dialog_rl.lm import checkpoints, versions
-from dialog_rl.lm.promotions import ANCHOR, CHAMPION
+from dialog_rl.lm.promotions import CHAMPION
 from dialog_rl.online import provenance
 from dialog_rl.online.course import Course, TrainingStates, read_state, write_state
 from dialog_rl.online.eligibility import Rules, Summary, summarise
@@ -278,7 +278,6 @@ class Updater:
             record["outcome"],
             self.study.material.model,
             self._origin(),
-            gate=self.course.next_gate(self.store.standing(ANCHOR)),
             before_promotion=self._keep_home,
         )
         self._take_in(verdict)
@@ -290,8 +289,6 @@ class Updater:
 
     def _take_in(self, verdict: Verdict) -> None:
         """What a verdict changes about the course. After a crash the same verdict changes the same again."""
-        if verdict.gate:
-            self.course.gates, self.course.anchor = verdict.gate, verdict.anchor
         if verdict.promoted:
             self.course.champion = verdict.version
             self.course.homes[verdict.version] = f"update:{verdict.update}"

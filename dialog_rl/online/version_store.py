@@ -10,6 +10,7 @@ from dialog_rl.episode_log.learning import Verdict
 from dialog_rl.errors import CheckpointError
 from dialog_rl.faults import fp
 from dialog_rl.lm import journal, promotions, versions
+from dialog_rl.lm.journal import Event
 from dialog_rl.lm.model import SpeakingModel
 from dialog_rl.lm.promotions import ANCHOR, CANDIDATE, CHAMPION
 from dialog_rl.lm.versions import Version
@@ -38,7 +39,7 @@ class VersionStore:
 
     def champions(self) -> tuple[str, ...]:
         """Every version that was champion, oldest first."""
-        return tuple(p.version for p in journal.read(self.root) if p.alias == CHAMPION and p.version)
+        return tuple(p.version for p in journal.read(self.root) if p.alias == CHAMPION and p.event.moves and p.version)
 
     def kept(self) -> frozenset[str]:
         return frozenset(manifest.id for manifest in versions.list_versions(self.root))
@@ -47,24 +48,40 @@ class VersionStore:
         return SpeakingModel.load(self.root / version_id)
 
     def publish(self, model: SpeakingModel, origin: versions.Origin) -> Version:
-        """The weights as a version, which is the candidate from here on."""
         version = versions.publish(self.root, model.save, origin)
         fp("updater.published")
-        if journal.standing(self.root).get(CANDIDATE) != version.id:
-            promotions.promote(self.root, CANDIDATE, version.id, reason="to be tried by the gate", by=self._run)
         return version
+
+    def submit(self, version: Version, update: int) -> int:
+        """Make a version the candidate; the number of its gate, the same again for an update that was killed in it."""
+        begun = self._line(CANDIDATE, Event.PROMOTED, update)
+        if begun is not None and begun.version == version.id:
+            return int(begun.evidence["gate"])
+        return promotions.submit(self.root, version.id, by=self._by(update))
 
     def promote(self, verdict: Verdict) -> None:
         """Let the version of an update speak."""
-        by = _by(verdict.run, verdict.update)
-        promotions.promote(
-            self.root, CHAMPION, verdict.version, reason=verdict.reason, evidence=verdict.evidence, by=by
-        )
+        told = {"reason": verdict.reason, "evidence": verdict.evidence, "by": self._by(verdict.update)}
+        promotions.promote(self.root, CHAMPION, verdict.version, **told)
+
+    def reject(self, verdict: Verdict) -> None:
+        """Note that the version of an update did not pass, once."""
+        if self._line(CANDIDATE, Event.REJECTED, verdict.update) is None:
+            told = {"reason": verdict.reason, "evidence": verdict.evidence, "by": self._by(verdict.update)}
+            promotions.reject(self.root, verdict.version, **told)
 
     def promotion_of(self, update: int) -> journal.Promotion | None:
         """The promotion that an update led to, if it did."""
-        mine = (p for p in journal.read(self.root) if p.alias == CHAMPION and p.by == _by(self._run, update))
+        return self._line(CHAMPION, Event.PROMOTED, update)
+
+    def _line(self, alias: str, event: Event, update: int) -> journal.Promotion | None:
+        mine = (
+            p for p in journal.read(self.root) if p.alias == alias and p.event is event and p.by == self._by(update)
+        )
         return next(mine, None)
+
+    def _by(self, update: int) -> str:
+        return f"{self._run}:{update}"
 
     def tidy(self) -> Sequence[str]:
         """Clear away what nobody needs; returns the ids."""
@@ -90,7 +107,3 @@ def adopt(root: Path, version: Version) -> Version:
         created_by=manifest.created_by,
     )
     return versions.publish(root, fill, origin, expected_bytes=manifest.size)
-
-
-def _by(run: str, update: int) -> str:
-    return f"{run}:{update}"
