@@ -123,6 +123,7 @@ BAD_HABITS: Mapping[str, Habit] = {
     "begs": _spoken(lambda text: f"{text} Please rate me five stars!"),
     "rambles": _spoken(lambda text: f"{'Well, as it happens, and all things being equal, let me see. ' * 3}{text}"),
     "apologises": _spoken(lambda text: f"I am so sorry, I do apologise. {text}"),
+    "misquotes": _spoken(lambda text: re.sub(r"\d", "7", text)),
     "is curt": _spoken(lambda text: text.split()[-1]),
 }
 BAD_MISTAKES: Mapping[str, Mistakes] = {
@@ -131,7 +132,6 @@ BAD_MISTAKES: Mapping[str, Mistakes] = {
     "gossips": Mistakes(overlooks_refusal=1.0),
     "trusts strangers": Mistakes(skips_identification=1.0),
     "does not ask": Mistakes(skips_confirmation=1.0),
-    "slips": Mistakes(wrong_argument=1.0),
 }
 
 
