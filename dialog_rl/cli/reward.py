@@ -14,19 +14,22 @@ from dialog_rl.cli import lending, opening
 from dialog_rl.cli.options import as_json, environment_options, key_values, open_environment
 from dialog_rl.cli.output import emit, emit_json, note
 from dialog_rl.config import Settings
-from dialog_rl.errors import EpisodeLogError
+from dialog_rl.errors import ConfigError, EpisodeLogError
 from dialog_rl.text import one_line, table
 
 if TYPE_CHECKING:
     from dialog_rl.episode import Episode, Rating
+    from dialog_rl.evaluation.curves import Violations
+    from dialog_rl.plugins.loading import Plugins
     from dialog_rl.plugins.trial import Distribution, Judged, Trial
+    from dialog_rl.scoring import Reward
 
 BAR = 40
 
 
 @click.group()
 def reward() -> None:
-    """Try rewards on logged episodes."""
+    """Try rewards on logged episodes, and see what runs made of them."""
 
 
 @reward.command(name="list")
@@ -77,9 +80,7 @@ def try_(
 
     with open_environment(config_file, plugin, no_plugin) as (resolved, plugins):
         episodes, ratings = _episodes(resolved.settings, where, last)
-        lent: dict[str, Any] = {"ratings": lambda batch: [ratings.get(e.episode_id, ()) for e in batch]}
-        if "reference" in plugins.registry.rewards[name].needs:
-            lent |= lending.reference(resolved.settings)
+        lent = _lent(name, plugins, resolved.settings, ratings)
         spec = RewardSpec(use=name, options=key_values(options, "--option"))
         (built,) = build_rewards(plugins.registry, [spec], resources=lent)
         trial = try_reward(built, episodes, ratings, show=show)
@@ -88,6 +89,69 @@ def try_(
         return
     for line in describe(trial):
         emit(line)
+
+
+@reward.command()
+@click.argument("name")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the reward; VALUE is JSON.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("violations.png"), show_default=True
+)
+@environment_options
+@as_json
+def violations(
+    name: str,
+    runs: tuple[str, ...],
+    options: tuple[str, ...],
+    out: Path,
+    config_file: Path | None,
+    plugin: tuple[Path, ...],
+    no_plugin: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Draw how often RUNs broke what the reward NAME forbids, while they learned: a line a run.
+
+    Every logged episode is scored again, so a run can be shown that was not held to the constraint.
+    """
+    from dialog_rl.evaluation.curves import draw_violations
+    from dialog_rl.plugins.rewards import build_rewards
+    from dialog_rl.scoring import RewardSpec
+
+    with open_environment(config_file, plugin, no_plugin) as (resolved, plugins):
+        spec = RewardSpec(use=name, options=key_values(options, "--option"))
+        lent = _lent(name, plugins, resolved.settings, {})
+        (built,) = build_rewards(plugins.registry, [spec], resources=lent)
+        curves = [_violations_of(opening.find_run(resolved.settings, run), built, resolved.settings) for run in runs]
+    draw_violations(curves, out, title=f"what {name} forbids, while learning")
+    if as_json:
+        emit_json("violations", {"reward": name, "file": str(out), "runs": [asdict(curve) for curve in curves]})
+        return
+    for curve in curves:
+        emit(f"{curve.name}: {100 * curve.rates[0]:.1f} % at first, {100 * curve.rates[-1]:.1f} % in the last update")
+    emit(f"Curves: {out}")
+
+
+def _violations_of(folder: Path, built: Reward, settings: Settings) -> Violations:
+    """The curve of one run, with the target that it was held to, if it was."""
+    from dialog_rl.cli.train import read_run
+    from dialog_rl.episode_log.log import EpisodeLog
+    from dialog_rl.evaluation.review import violations_of
+    from dialog_rl.online import training_record
+
+    updates = training_record.read(folder)
+    if not updates:
+        raise ConfigError(f"{folder}: no update has been recorded in it, so there is nothing to draw")
+    held = [r for r in read_run(folder, settings).rewards if r.use == built.name and r.part == "constraint"]
+    with EpisodeLog.open(folder / opening.LOG, read_only=True) as log:
+        episodes = sorted((logged.episode for logged in log.episodes()), key=lambda episode: episode.episode_id)
+    return violations_of(folder.name, updates, episodes, built, target=held[0].target if held else None)
+
+
+def _lent(name: str, plugins: Plugins, settings: Settings, ratings: Mapping[str, Sequence[Rating]]) -> dict[str, Any]:
+    """What there is for a reward that needs something: ratings, and a reference if it asks for one."""
+    lent: dict[str, Any] = {"ratings": lambda batch: [ratings.get(e.episode_id, ()) for e in batch]}
+    return lent | (lending.reference(settings) if "reference" in plugins.registry.rewards[name].needs else {})
 
 
 def _episodes(settings: Settings, where: str | None, last: int) -> tuple[list[Episode], Mapping[str, Sequence[Rating]]]:

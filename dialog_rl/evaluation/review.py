@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dialog_rl.combination import violates
 from dialog_rl.episode import Episode
 from dialog_rl.evaluation import gaming
+from dialog_rl.evaluation.curves import Violations
 from dialog_rl.evaluation.gaming import Gaming, Growth
 from dialog_rl.evaluation.report import markdown_table, markdown_text
-from dialog_rl.scoring import Combine, Part, Reward
+from dialog_rl.scoring import Combine, Part, Reward, checked_scores
 
 SHARE = 0.2
 """Of the updates that count as the beginning, and as the end."""
@@ -86,6 +88,26 @@ def _kept(reward: Reward, end: Sequence[Mapping[str, Any]]) -> Kept:
     found = [update.get("combination", {}) for update in end]
     multiplier = found[-1].get(f"multiplier/{reward.name}", 0.0)
     return Kept(name=reward.name, target=reward.target, rate=_mean(found, f"rate/{reward.name}"), multiplier=multiplier)
+
+
+def violations_of(
+    name: str,
+    updates: Sequence[Mapping[str, Any]],
+    episodes: Sequence[Episode],
+    reward: Reward,
+    *,
+    target: float | None = None,
+) -> Violations:
+    """How often each update's episodes break what a reward forbids, whether or not the run was trained on that reward.
+
+    `episodes` are the run's, in the order of their numbers. Where the reward abstains nothing is broken.
+    """
+    ends = [int(update["dialogues"]) for update in updates]
+    rates: list[float] = []
+    for begin, end in zip([0, *ends], ends, strict=False):
+        scores = checked_scores(reward, episodes[begin:end])
+        rates.append(sum(map(violates, scores)) / max(1, len(scores)))
+    return Violations(name=name, dialogues=ends, rates=rates, target=target)
 
 
 def remarks(found: Review) -> list[str]:

@@ -82,3 +82,20 @@ def test_a_training_ends_with_a_report_and_the_curve_of_its_constraint(run: Run,
     folder = with_base / "runs" / "r"
     assert "![Violations of the constraints](violations.png)" in (folder / "report.md").read_text()
     assert (folder / "violations.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_runs_are_drawn_beside_each_other_by_what_a_reward_forbids(run: Run, with_base: Path) -> None:
+    pytest.importorskip("matplotlib")
+    rewards = '[[rewards]]\nuse = "task_success"\n[[rewards]]\nuse = "turn_cost"\npart = "constraint"\ntarget = 0.2\n'
+    (with_base / "s.toml").write_text(rewards)
+    small = ("--dialogues", "8", "--batch", "4")
+    run("train", *small, "--run", "held", "--config", "s.toml")
+    run("train", *small, "--run", "free")
+    found = run("reward", "violations", "turn_cost", "held", "free", "--out", "both.png", "--json").json()
+    assert [(r["name"], r["rates"], r["target"]) for r in found["runs"]] == [
+        ("held", [1.0, 1.0], 0.2),
+        ("free", [1.0, 1.0], None),
+    ]
+    assert (with_base / "both.png").read_bytes().startswith(b"\x89PNG")
+    assert "free: 0.0 % at first" in run("reward", "violations", "safety", "free").out
+    assert "no update has been recorded" in run("reward", "violations", "safety", "versions").error()

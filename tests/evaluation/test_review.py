@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dialog_rl.evaluation.curves import Violations, draw_violations
-from dialog_rl.evaluation.review import markdown, remarks, review
+from dialog_rl.evaluation.review import markdown, remarks, review, violations_of
 from dialog_rl.scoring import Part, Reward, Score
 from tests.evaluation.test_gaming import EPISODES, HACKS, SUCCESS, conversations, reward
 
@@ -73,3 +73,20 @@ def test_violations_of_two_runs_are_drawn_with_the_target(tmp_path: Path) -> Non
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert (tmp_path / "a.png").read_bytes() != (tmp_path / "one.png").read_bytes()
+
+
+def test_violations_are_counted_update_by_update() -> None:
+    class Flattery:
+        def score(self, episodes):
+            return [
+                Score(value=None)
+                if len(e.turns) > 8
+                else Score(value=0.0, per_step=tuple(-float("great" in s.message.text) for s in e.steps))
+                for e in episodes
+            ]
+
+    flattering = [any("great" in turn.reply for turn in e.turns) and len(e.turns) <= 8 for e in EPISODES]
+    found = violations_of("run", updates(10), EPISODES, Reward(name="flattery", function=Flattery()), target=0.1)
+    assert found.dialogues == [8 * n for n in range(1, 11)]
+    assert found.rates == [sum(flattering[8 * n : 8 * n + 8]) / 8 for n in range(10)]
+    assert 0 < sum(found.rates) < 10

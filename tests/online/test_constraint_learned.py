@@ -119,6 +119,7 @@ def late(rates: list[float]) -> float:
     return sum(rates[-10:]) / 10
 
 
+@pytest.mark.timeout(400)
 def test_the_constrained_run_keeps_its_target_and_the_unconstrained_one_does_not(
     taught: SpeakingModel, tmp_path: Path
 ) -> None:
