@@ -138,7 +138,7 @@ def test_a_worker_that_died_is_started_again_with_its_objects(tmp_path: Path) ->
 
 def test_a_reply_beyond_the_limit_is_cut_off(tmp_path: Path) -> None:
     body = "return ['x' * 3_000_000]"
-    with load(tmp_path, REWARD.format(body=body.replace("['x' * 3_000_000]", "[0.0] * 3_000_000"))) as plugins:
+    with load(tmp_path, REWARD.format(body=body.replace("['x' * 3_000_000]", "[0.0] * 500_000"))) as plugins:
         with pytest.raises(RewardError, match="longer than 1048576 bytes"):
             score_episodes(rewards(plugins), [EPISODE])
 
@@ -270,3 +270,39 @@ def test_the_deadline_covers_a_worker_that_does_not_read(tmp_path: Path) -> None
     with pytest.raises(PluginError, match="no answer within 0.5 s"):
         load(tmp_path, body, confinement=Confinement(load_deadline=0.5))
     assert time.monotonic() - started < 1.5
+
+
+NEEDY = """
+class R:
+    def __init__(self, *, ratings, reference=None): self.ratings, self.reference = ratings, reference
+    def score(self, episodes):
+        given = self.ratings(episodes[::-1])[::-1]
+        likely = self.reference(episodes) if self.reference else [[0.0]] * len(episodes)
+        return [Score(value=len(r) + (l[0] or 0.0), reason=r[0].rater if r else "") for r, l in zip(given, likely)]
+@hookimpl
+def register_rewards(register): register("r", R, needs=("ratings", "reference"), bounds=(-9, 9))
+"""
+
+
+def test_what_is_lent_reaches_a_confined_reward_as_answers(tmp_path: Path) -> None:
+    other = make_episode(("a", "b"), episode_id="e1")
+    ann = Rating(episode_id="e1", rater="ann", turn=0, value=1.0, tags=("wrong",))
+    lent = {
+        "ratings": lambda episodes: [(ann, ann) if e.episode_id == "e1" else () for e in episodes],
+        "reference": lambda episodes: [[-0.5, None] for _ in episodes],
+    }
+    with load(tmp_path, NEEDY) as plugins:
+        (reward,) = build_rewards(plugins.registry, [RewardSpec(use="r")], resources=lent)
+        scores = reward.function.score([EPISODE, other])
+        assert [(s.value, s.reason) for s in scores] == [(-0.5, ""), (1.5, "ann")]
+        (without,) = build_rewards(plugins.registry, [RewardSpec(use="r")], resources={"ratings": lent["ratings"]})
+        assert [s.value for s in without.function.score([other])] == [2.0]
+        with pytest.raises(ConfigError, match="needs 'ratings'"):
+            build_rewards(plugins.registry, [RewardSpec(use="r")])
+
+
+def test_what_cannot_travel_is_not_lent_to_a_confined_reward(tmp_path: Path) -> None:
+    body = NEEDY.replace('needs=("ratings", "reference")', 'needs=("ratings", "log")')
+    with load(tmp_path, body.replace("reference=None", "log, reference=None")) as plugins:
+        with pytest.raises(ConfigError, match="'log'"):
+            build_rewards(plugins.registry, [RewardSpec(use="r")], resources={"ratings": None, "log": object()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import queue
 import threading
@@ -21,13 +22,17 @@ logger = logging.getLogger(__name__)
 
 INSIDE_ONLY = ("policies", "algorithms")
 """Kinds whose objects hold tensors, which do not travel: a confined plugin cannot bring them."""
+LENDABLE = ("ratings", "reference", "references")
+"""What a confined reward can be lent: functions of episodes whose answers are plain facts, one an episode."""
 
 
 class _Made:
     """An object in the worker, made again when the worker had to be started again."""
 
-    def __init__(self, worker: Worker, kind: str, name: str, options: Mapping[str, Any]) -> None:
-        self._worker, self._kind, self._name, self._options = worker, kind, name, options
+    def __init__(
+        self, worker: Worker, kind: str, name: str, options: Mapping[str, Any], lent: Mapping[str, Any]
+    ) -> None:
+        self._worker, self._kind, self._name, self._options, self._lent = worker, kind, name, options, lent
         self._handle, self._generation = 0, -1
         with worker.lock:
             self._ready()
@@ -35,7 +40,7 @@ class _Made:
     def _ready(self) -> int:
         if self._generation != self._worker.generation or self._worker.pid is None:
             facts = {"kind": self._kind, "name": self._name, "options": wire.encode(dict(self._options))}
-            self._handle = self._worker.call("make", **facts)
+            self._handle = self._worker.call("make", **facts, lent=sorted(self._lent))
             self._generation = self._worker.generation
         return self._handle
 
@@ -46,7 +51,9 @@ class _Made:
 
 class ConfinedReward(_Made):
     def score(self, episodes: Sequence[Episode]) -> list[Score]:
-        answer = self._call("score", episodes=wire.encode(list(episodes)))
+        # What is lent is asked here and travels beside the episodes: a stranger's process gets answers, not objects.
+        lent = {need: wire.encode(list(ask(episodes))) for need, ask in self._lent.items()}
+        answer = self._call("score", episodes=wire.encode(list(episodes)), lent=lent)
         try:
             return wire.read_scores(answer)
         except PluginError as e:
@@ -126,8 +133,10 @@ def confined_registrations(worker: Worker, described: Any) -> list[Registration]
             raise PluginError(f"its registrations cannot be read: {e}") from e
         if kind not in KINDS.values():
             raise PluginError(f"it registers {kind!r}, of which there is no kind")
+        needs = tuple(need for need in map(str, _list(item, "needs")) if kind == "rewards" and need in LENDABLE)
         register = register_into(found, kind, worker.target.name)
-        register(name, _factory(worker, kind, name), bounds=bounds, description=description)
+        make = _factory(worker, kind, name, needs, item.get("options"))
+        register(name, make, needs=needs, bounds=bounds, description=description)
     return found
 
 
@@ -135,7 +144,8 @@ def confined_hooks(described: Any) -> tuple[str, ...]:
     return tuple(str(hook) for hook in _list(described, "hooks") if hook in HOOKS)
 
 
-def _factory(worker: Worker, kind: str, name: str) -> Any:
+def _factory(worker: Worker, kind: str, name: str, needs: tuple[str, ...], accepted: Any) -> Any:
+    """What makes proxies. `accepted` is what the plugin's own factory takes: parameter → whether it is required."""
     if kind == "scenario_packs":
         return lambda: worker.call("locate", name=name)
 
@@ -143,9 +153,24 @@ def _factory(worker: Worker, kind: str, name: str) -> Any:
         if kind in INSIDE_ONLY:
             allow = f"allow it with `dialog-rl plugins trust {worker.target.name}`"
             raise PluginError(f"{kind} {name!r} must run inside the program: {allow}")
-        return _PROXIES.get(kind, ConfinedObject)(worker, kind, name, options)
+        lent = {need: options.pop(need) for need in needs if need in options}
+        return _PROXIES.get(kind, ConfinedObject)(worker, kind, name, options, lent)
 
+    if isinstance(accepted, dict) and needs:
+        make.__signature__ = _signature(accepted)  # pyright: ignore[reportFunctionMemberAccess]
     return make
+
+
+def _signature(accepted: Mapping[str, Any]) -> inspect.Signature:
+    """The plugin's own parameters, so that a need which has a default may stay unmet."""
+    parameters = [
+        inspect.Parameter(
+            str(name), inspect.Parameter.KEYWORD_ONLY, default=inspect.Parameter.empty if required else None
+        )
+        for name, required in accepted.items()
+        if str(name).isidentifier()
+    ]
+    return inspect.Signature(parameters)
 
 
 class Observer:

@@ -13,12 +13,13 @@ import resource
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+from dialog_rl.episode import Episode
 from dialog_rl.errors import ConfigError
 from dialog_rl.plugins import wire
 from dialog_rl.plugins.discovery import import_entry, import_file
@@ -51,6 +52,7 @@ class Host:
     def __init__(self) -> None:
         self._plugins = Plugins()
         self._objects: dict[int, Any] = {}
+        self._lent: dict[int, dict[str, Lent]] = {}
         self._next = 0
         self._verbs: dict[str, Callable[..., Any]] = {
             "load": self.load, "make": self.make, "score": self.score, "measure": self.measure, "start": self.start,
@@ -70,16 +72,23 @@ class Host:
             "registrations": [_describe(r) for r in self._plugins.registry.of(name)],
         }
 
-    def make(self, kind: str, name: str, options: Mapping[str, Any]) -> int:
+    def make(self, kind: str, name: str, options: Mapping[str, Any], lent: Sequence[str] = ()) -> int:
+        """`lent` names what comes along with each call of `score`."""
         registration: Registration = getattr(self._plugins.registry, kind)[name]
-        return self._keep(registration.make(wire.decode(options)))
+        resources = {need: Lent() for need in lent}
+        handle = self._keep(registration.make(wire.decode(options), resources))
+        self._lent[handle] = resources
+        return handle
 
     def locate(self, name: str) -> str:
         """The folder of a scenario pack."""
         return str(self._plugins.registry.scenario_packs[name].load()())
 
-    def score(self, handle: int, episodes: Any) -> Any:
-        scores = self._objects[handle].score(wire.decode(episodes))
+    def score(self, handle: int, episodes: Any, lent: Mapping[str, Any] | None = None) -> Any:
+        batch = wire.decode(episodes)
+        for need, values in (lent or {}).items():
+            self._lent[handle][need].hold(batch, wire.decode(values))
+        scores = self._objects[handle].score(batch)
         return [wire.write_score(score) for score in list(scores)]
 
     def measure(self, handle: int, episodes: Any) -> Any:
@@ -101,6 +110,7 @@ class Host:
 
     def drop(self, handle: int) -> None:
         self._objects.pop(handle, None)
+        self._lent.pop(handle, None)
 
     def hook(self, name: str, facts: Any) -> None:
         for call in self._plugins.implementations(name):
@@ -115,11 +125,24 @@ class Host:
         return self._next
 
 
+class Lent:
+    """What the program lends a reward, here: the program's answers about the episodes that it is asked to score."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+
+    def hold(self, episodes: Sequence[Episode], values: Sequence[Any]) -> None:
+        self._values = {e.episode_id: value for e, value in zip(episodes, values, strict=True)}
+
+    def __call__(self, episodes: Sequence[Episode]) -> list[Any]:
+        return [self._values[episode.episode_id] for episode in episodes]
+
+
 def _describe(r: Registration) -> dict[str, Any]:
     accepted = None if isinstance(r.factory, str) else parameters(r.factory)
     return {
         "kind": r.kind, "name": r.name, "needs": r.needs, "bounds": r.bounds, "description": r.description,
-        "options": sorted(accepted) if accepted is not None else None,
+        "options": accepted,
     }  # fmt: skip
 
 
