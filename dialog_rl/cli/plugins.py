@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,6 +136,13 @@ def check(name: str, as_json: bool) -> None:
         raise PluginError(f"{name}: {wrong} of {len(rows)} checks failed")
 
 
+LENT: Mapping[str, Any] = {
+    "ratings": lambda episodes: [()] * len(episodes),
+    "reference": lambda episodes: [[-0.5 for _ in episode.steps] for episode in episodes],
+}
+"""What rewards that need something are lent for a check: nobody has rated, and everything is likely."""
+
+
 def _check(loaded: Plugins, reward: str) -> list[dict[str, Any]]:
     from dialog_rl.plugins.conformance import check_reward
     from dialog_rl.plugins.rewards import build_rewards
@@ -143,7 +150,7 @@ def _check(loaded: Plugins, reward: str) -> list[dict[str, Any]]:
 
     spec = RewardSpec(use=reward)
     try:
-        answers = check_reward(lambda: build_rewards(loaded.registry, [spec])[0])
+        answers = check_reward(lambda: build_rewards(loaded.registry, [spec], resources=LENT)[0])
     except ConfigError as e:
         note(f"{reward}: not checked: {e}")
         return []
@@ -183,7 +190,7 @@ def trace(name: str) -> None:
             if registration.kind == "rewards":
                 try:
                     spec = RewardSpec(use=registration.name, on_failure=OnFailure.ABSTAIN)
-                    rewards = build_rewards(loaded.registry, [spec])
+                    rewards = build_rewards(loaded.registry, [spec], resources=LENT)
                 except (ConfigError, PluginError) as e:
                     note(f"{registration.name}: {e}")
                     continue

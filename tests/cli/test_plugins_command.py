@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -144,3 +145,40 @@ def test_help_and_plugins_list_import_no_torch() -> None:
             [sys.executable, "-c", code.format(arguments)], capture_output=True, text=True, check=True
         )
         assert done.stderr.splitlines()[-1] == "[]"
+
+
+HACKS = {
+    "length": ("len(' '.join(r).split())", "it pays for more words"),
+    "flattery": ("sum('great question' in x for x in r) / max(1, len(r))", "it pays for more flattery"),
+    "early hang-up": ("-len(e.turns)", "it pays for less turns"),
+}
+
+
+@pytest.mark.parametrize("hack", HACKS)
+def test_a_planted_hack_is_shown_when_the_reward_is_tried(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], hack: str
+) -> None:
+    rng = random.Random(1)
+    lines = []
+    for n in range(80):
+        words = [" ".join(["wait"] * rng.randint(2, 20)) for _ in range(rng.randint(1, 6))]
+        turns = [("and?", text + (" What a great question!" if rng.random() < 0.3 else "")) for text in words]
+        journal = (Change(path="o/1/x", before="", after="done"),) if rng.random() < 0.5 else ()
+        episode = make_episode(*turns, ("bye",), episode_id=f"e{n}", scenario=GOAL, journal=journal)
+        lines.append(json.dumps(to_json(episode)))
+    (tmp_path / "e.jsonl").write_text("\n".join(lines))
+    code, words_said = HACKS[hack]
+    (tmp_path / "hack.py").write_text(
+        "from dialog_rl import hookimpl\n\n\nclass Hack:\n    def score(self, episodes):\n"
+        "        return [float(self.judge(e, [t.reply for t in e.turns if t.reply])) for e in episodes]\n\n"
+        f"    def judge(self, e, r):\n        return {code}\n\n\n"
+        "@hookimpl\ndef register_rewards(register):\n    register('hack', Hack, bounds=(-1000, 1000))\n"
+    )
+    exit_code, out, _ = run(capsys, "reward", "try", "hack", "e.jsonl", "--plugin", "hack.py")
+    assert exit_code == 0 and "What it pays for and success does not" in out and words_said in out
+    assert "; worth " in out
+
+
+def test_rewards_that_need_something_can_be_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "plugins", "check", "rewards")
+    assert code == 0 and "ok    human_rating: takes any text" in out and "human_rating" not in err
