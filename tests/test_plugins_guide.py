@@ -33,6 +33,13 @@ def test_the_guide_names_no_hook_that_there_is_not() -> None:
     assert named == set(hookspecs.HOOKS)
 
 
+def test_whatever_our_own_plugins_need_stands_in_the_guide() -> None:
+    with load_plugins(found=None) as plugins:
+        needs = {need for shelf in plugins.registry.shelves() for r in shelf.values() for need in r.needs}
+    lent = set(re.findall(r"^\| `(\w+)` \| (?:rewards|simulators)", GUIDE, re.MULTILINE))
+    assert needs - lent == {"references"}  # for programs that embed this one: no command has reference replies
+
+
 def test_every_hook_says_what_it_is_for() -> None:
     assert [hook for hook in hookspecs.HOOKS if not getattr(hookspecs, hook).__doc__] == []
 
