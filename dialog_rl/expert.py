@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dialog_rl.episode import Message, Role, ToolCall
@@ -93,6 +93,7 @@ class Expert:
         self._doubts: dict[str, int] = {}
         self._considered: dict[tuple[str, int], bool] = {}
         self._mistaken = ""
+        self._acknowledged = False
 
     def _hear(self, message: Message) -> None:
         for act in message.acts:
@@ -152,7 +153,15 @@ class Expert:
         if found:
             self._slots[slot] = found
             return None
-        return self._say(self._words.ask, self._pair(slot) or slot, scope)
+        return self._acknowledge(self._say(self._words.ask, self._pair(slot) or slot, scope))
+
+    def _acknowledge(self, question: Message) -> Message:
+        """The first question about an intent, with what was understood before it, where the pack has words for it."""
+        if self._acknowledged or self._intent not in self._words.acknowledge:
+            return question
+        self._acknowledged = True
+        said = self._say(self._words.acknowledge, self._intent, {}).text
+        return replace(question, text=said + ("" if said.endswith("。") else " ") + question.text)
 
     def _pair(self, slot: str) -> str:
         """The occasion of asking two things in one question, where the pack has words for it and both are open."""

@@ -136,6 +136,9 @@ class Phrases(Document):
 
 
 class AgentPhrases(Document):
+    acknowledge: Mapping[str, Any] = Field(
+        default={}, description="said before the first question of an intent: a model that says what is wanted keeps it"
+    )
     ask: Mapping[str, Any] = {}
     doubt: Mapping[str, Any] = {}
     confirm: Mapping[str, Any] = {}

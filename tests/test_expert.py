@@ -64,6 +64,14 @@ def test_it_identifies_before_it_reads() -> None:
     assert first.text == 'find_customer {"name":"Anna","zip":"12345"}'
 
 
+def test_its_first_question_says_what_it_understood_and_no_later_one_does() -> None:
+    expert = Expert(pack("retail"), random.Random(0))
+    first = expert.act((customer_says("the address is wrong", Act(kind="intent", value="change_address")),))
+    assert first.text.startswith("Let me help with the new address. ") and first.text.endswith("?")
+    second = expert.act((customer_says("Anna", Act(kind="inform", slot="name", value="Anna")),))
+    assert "Let me help" not in second.text
+
+
 def test_it_asks_again_for_what_was_not_found() -> None:
     expert, _ = cancelling()
     asked = expert.act((tool_says("no such customer", error=True),))
