@@ -46,6 +46,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "click": ("cli",),
     "platformdirs": ("config",),
     "textual": ("tui",),
+    "rich": ("tui",),
     "pytest": ("testing",),
     "hypothesis": ("testing",),
 }

@@ -40,6 +40,27 @@ COMMANDS = (
     Command(name="quit", help="leave", also=("exit", "q")),
 )
 """What every face understands."""
+MORE = (
+    Command(name="another", help="another answer to your last message, to be compared"),
+    Command(name="before", help="what the version before would have said"),
+    Command(name="say", help="say your last message otherwise"),
+    Command(name="review", help="look back and rate"),
+    Command(name="free", help="another customer who wants nothing in particular"),
+    Command(name="saved", argument="WORDS", help="kept conversations"),
+    Command(name="name", argument="TEXT", help="give this conversation a name"),
+    Command(name="export", argument="md|json|pairs", help="write it to a file"),
+    Command(name="delete", help="put this conversation away"),
+    Command(name="copy", help="copy the last reply"),
+    Command(name="theme", argument="NAME", help="other colours"),
+)
+"""What a screen understands beside these."""
+ON_SCREEN = (*COMMANDS, *MORE)
+IN_LINES = (
+    *COMMANDS,
+    Command(name="rewards", help="what the rewards say of the last reply"),
+    Command(name="reload", help="take up anew the plugins that were loaded from files"),
+)
+"""What is understood where one reads and types lines."""
 
 
 def parse(text: str, commands: Sequence[Command] = COMMANDS) -> tuple[Command, str]:

@@ -9,7 +9,21 @@ from typing import Any
 
 from dialog_rl.chat.pairs import PAIR
 from dialog_rl.episode import Episode, Rating, Turn, to_json
+from dialog_rl.errors import ConfigError
 from dialog_rl.text import one_line, printable
+
+KINDS = ("md", "json", "pairs")
+
+
+def export(kind: str, episode: Episode, ratings: Sequence[Rating], *, title: str, trains: bool | None) -> str:
+    """Markdown, JSON Lines or preference pairs. Raises ConfigError for anything else."""
+    if kind == "md":
+        return as_markdown(episode, ratings, title)
+    if kind == "json":
+        return as_json(episode, ratings, trains=trains) + "\n"
+    if kind == "pairs":
+        return "".join(f"{line}\n" for line in preferences(episode, ratings))
+    raise ConfigError(f"{one_line(kind, 20)!r} is nothing to export to; there is {', '.join(KINDS)}")
 
 
 def as_markdown(episode: Episode, ratings: Sequence[Rating] = (), title: str = "") -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from dialog_rl.episode import Rating
+from dialog_rl.errors import ConfigError
+from dialog_rl.text import one_line
 
 TAGS = (
     "helpful", "polite", "misunderstood", "wrong_action", "invented", "rule_broken", "asked_again", "too_long", "rude",
@@ -39,6 +41,22 @@ class _Change:
 def likert(stars: int) -> float:
     """1 to 5 as a value from -1 to 1."""
     return (stars - 3) / 2
+
+
+def stars(text: str) -> int:
+    """A number from 1 to 5 as somebody typed it. Raises ConfigError."""
+    if text not in ("1", "2", "3", "4", "5"):
+        raise ConfigError(f"{one_line(text, 20)!r} is no number from 1 to 5")
+    return int(text)
+
+
+def tags(text: str) -> tuple[str, ...]:
+    """Tags as somebody typed them, with spaces or commas between. Raises ConfigError."""
+    found = tuple(text.replace(",", " ").split())
+    unknown = [tag for tag in found if tag not in TAGS]
+    if unknown:
+        raise ConfigError(f"{one_line(unknown[0], 30)!r} is no tag; there are: {', '.join(TAGS)}")
+    return found
 
 
 class Opinions:

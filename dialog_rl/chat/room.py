@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dialog_rl import durable
 from dialog_rl.chat.card import freed
+from dialog_rl.chat.export import export
 from dialog_rl.chat.session import RUN, WENT_ON, ChatSession
 from dialog_rl.chat.setting import Setting
 from dialog_rl.chat.voice import Voices
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 SPLIT = "validation"
 """People play customers whom training and the final measurement never meet."""
 NAMES = "names.json"
+DRAFT = "draft.txt"
+EXPORTS = "exports"
+ENDINGS = {"md": ".md", "json": ".jsonl", "pairs": ".pairs.jsonl"}
 TITLE = 60
 """Characters of a conversation's name."""
 
@@ -121,6 +126,33 @@ class ChatRoom:
         self.log.consent(episode_id, train=False)
         self._keep({**names, "hidden": sorted({*names.get("hidden", ()), episode_id})})
 
+    def export(self, saved: Saved, kind: str) -> Path:
+        """Write a conversation beside the log, in place of what was exported of it before. Raises ConfigError."""
+        ratings = self.log.ratings(saved.id)
+        trains = self.log.consented(saved.id)
+        text = export(kind, saved.episode, ratings, title=saved.title, trains=trains)
+        name = re.sub(r"[^A-Za-z0-9_-]", "_", saved.id)
+        path = self.folder / EXPORTS / f"{name}{ENDINGS[kind]}"
+        with durable.failing_as(EpisodeLogError, f"{path}: cannot be written"):
+            path.parent.mkdir(exist_ok=True)
+            durable.write_file(path, text.encode("utf-8"))
+        return path
+
+    def draft(self) -> str:
+        """What was typed last time and never sent."""
+        try:
+            return self._draft_file.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def keep_draft(self, text: str) -> None:
+        """Keep what is typed and not sent; nothing, if there is nothing. Raises EpisodeLogError."""
+        with durable.failing_as(EpisodeLogError, f"{self._draft_file}: cannot be written"):
+            if text:
+                durable.write_file(self._draft_file, text.encode("utf-8", "replace"))
+            else:
+                self._draft_file.unlink(missing_ok=True)
+
     def _all(self, titles: Mapping[str, str]) -> Iterator[Saved]:
         from dialog_rl.episode_log.log import Query
 
@@ -138,6 +170,10 @@ class ChatRoom:
             rating = rating_from_json(event.document)
             last[rating.episode_id, rating.turn, rating.rater] = not rating.says_nothing
         return Counter(episode_id for (episode_id, _, _), holds in last.items() if holds)
+
+    @property
+    def _draft_file(self) -> Path:
+        return self.folder / DRAFT
 
     @property
     def _names_file(self) -> Path:

@@ -31,6 +31,8 @@ MAX_MESSAGE = 2000
 """Characters. Longer ones are refused before anything is done with them; the model's whole context is about as long."""
 RUN = "chat"
 """The run that conversations with people are logged under."""
+LEARNABLE = 1.0
+"""The temperature at which what is spoken can be learnt from."""
 WENT_ON = "went on as "
 """How the note of a conversation begins that was left for a branch of it."""
 
@@ -95,10 +97,28 @@ class ChatSession:
             self.log.consent(self.id, train=self.trains)
 
     def allow_training(self, allowed: bool) -> None:
-        """Whether this conversation may be learnt from: the last word counts. Raises EpisodeLogError."""
+        """Whether this conversation may be learnt from: the last word counts. Raises EpisodeLogError.
+
+        One that has not begun is then spoken such that it can be: replies without chance are no sample of the policy.
+        """
         if self._begun:
             self.log.consent(self.id, train=allowed)
+        elif allowed:
+            self.setting = replace(self.setting, temperature=LEARNABLE)
         self.trains = allowed
+
+    @property
+    def learnable(self) -> bool:
+        """Whether the way it is spoken allows it to be learnt from."""
+        return self.setting.temperature == LEARNABLE
+
+    def about_learning(self) -> str:
+        """Whether it will be learnt from, and if not, why."""
+        if not self.trains:
+            return "this conversation is not learnt from"
+        if not self.learnable:
+            return "this conversation was begun without chance in it and teaches nothing; the next one will"
+        return "this conversation may be learnt from, once it is rated and has ended"
 
     def say(self, text: str) -> None:
         """Log what the person says, before anything is done about it; `answer` is to follow.

@@ -12,16 +12,20 @@ import click
 
 from dialog_rl.chat.card import card_of
 from dialog_rl.cli import opening
+from dialog_rl.cli.live_rewards import RewardsAtHand
 from dialog_rl.cli.options import environment_options, open_environment
+from dialog_rl.cli.speaking import LateVoices, ModelVoices
 from dialog_rl.config import Settings
-from dialog_rl.errors import ConfigError
 from dialog_rl.plugins.loading import Plugins
 from dialog_rl.staging import Stage
 
 if TYPE_CHECKING:
     from dialog_rl.chat.room import ChatRoom
+    from dialog_rl.chat.session import ChatSession
     from dialog_rl.chat.voice import Voices
     from dialog_rl.scenario import Scenario
+
+CHAMPION = "champion"
 
 
 @click.command()
@@ -51,34 +55,44 @@ def chat(
 
     You are told who you are and what you might want; say it in your own words. What is said is kept in runs/chat.
     """
-    from dialog_rl.cli.plain_chat import converse, prepare_input
+    from dialog_rl.cli import plain_chat, screen_chat
 
+    def first(room: ChatRoom) -> ChatSession:
+        return room.take_up(room.find(resume)) if resume else room.new(stage.pack.name, customer, free=free)
+
+    code = 0
     with open_environment(config_file, plugin, no_plugin, **flags) as (resolved, plugins):
         settings = resolved.settings
-        opening.open_stages(plugins, (pack,))
-        with open_room(settings, plugins, model_voices(settings), temperature) as room:
-            prepare_input()
-            session = room.take_up(room.find(resume)) if resume else room.new(pack, customer, free=free)
-            if session.ended is not None:
-                raise ConfigError(f"{session.id} has ended; 'dialog-rl episodes show {session.id}' shows it")
-            while True:
-                if learn is not None:
-                    session.allow_training(learn)
-                if not converse(session):
-                    return
-                session = room.new(pack, free=free)
+        (stage,) = opening.open_stages(plugins, (pack,))
+        voices = open_voices(settings)
+        on_screen = not plain and screen_chat.has_a_screen()
+        if not on_screen:
+            opening.prepare_torch(settings)
+            voices.prepare()
+        with open_room(settings, plugins, voices, stage, temperature) as room:
+            if on_screen:
+                code = screen_chat.converse(room, voices, first, settings, learn)
+            else:
+                with RewardsAtHand(settings, plugins, room.folder / opening.LOG) as rewards:
+                    plain_chat.converse_all(room, first, learn=bool(learn), rewards=rewards)
+    if on_screen:
+        screen_chat.leave_loading(code)
+    if code:
+        raise SystemExit(code)
 
 
 @contextmanager
-def open_room(settings: Settings, plugins: Plugins, voices: Voices, temperature: float) -> Iterator[ChatRoom]:
-    """The conversations in runs/chat."""
+def open_room(
+    settings: Settings, plugins: Plugins, voices: Voices, here: Stage, temperature: float
+) -> Iterator[ChatRoom]:
+    """The conversations in runs/chat. `here`: the pack that new ones are about, which may be nowhere but in a folder."""
     from dialog_rl.chat.room import ChatRoom
     from dialog_rl.chat.session import RUN
     from dialog_rl.episode_log.log import EpisodeLog
 
     @cache
     def stage(pack: str) -> Stage:
-        return opening.open_stages(plugins, (pack,))[0]
+        return here if pack == here.pack.name else opening.open_stages(plugins, (pack,))[0]
 
     folder = Path(settings.paths.runs) / RUN
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,12 +100,21 @@ def open_room(settings: Settings, plugins: Plugins, voices: Voices, temperature:
         yield ChatRoom(folder, log, voices, stage, temperature=temperature)
 
 
-def model_voices(settings: Settings) -> Voices:
-    """Load the model that is to speak. Raises CheckpointError."""
-    from dialog_rl.cli.speaking import ModelVoices
+def open_voices(settings: Settings) -> LateVoices:
+    """Voices of the version that is to speak, loaded when they are needed: the champion's, whoever that is by then."""
 
-    model = opening.open_model(settings, settings.agent.version)
-    return ModelVoices(lambda: model, lambda version: opening.open_model(settings, version))
+    def load() -> Voices:
+        # Imported first: nothing may be said on a terminal that is drawn upon.
+        import dialog_rl.lm.threads  # noqa: F401
+
+        opening.prepare_torch(settings)
+        if settings.agent.version != CHAMPION:
+            return ModelVoices(opening.open_model(settings, settings.agent.version))
+        from dialog_rl.online.following import FollowingVoices, VersionFollower
+
+        return FollowingVoices(VersionFollower(opening.stores(settings)))
+
+    return LateVoices(load, lambda version: ModelVoices(opening.open_model(settings, version)))
 
 
 def card(stage: Stage, scenario: Scenario, seed: int) -> list[str]:

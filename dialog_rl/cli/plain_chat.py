@@ -10,9 +10,11 @@ import click
 
 from dialog_rl.chat import commands
 from dialog_rl.chat.events import Called, Replied, Swapped
-from dialog_rl.chat.opinions import TAGS, likert
+from dialog_rl.chat.opinions import likert, stars, tags
+from dialog_rl.chat.room import ChatRoom
 from dialog_rl.chat.session import MAX_MESSAGE, ChatSession
 from dialog_rl.cli.episodes import judged
+from dialog_rl.cli.live_rewards import RewardsAtHand
 from dialog_rl.cli.output import emit, note, style
 from dialog_rl.episode import Step, StopReason
 from dialog_rl.errors import ConfigError, DialogRLError
@@ -28,7 +30,23 @@ class Leave(Exception):
         self.again = again
 
 
-def converse(session: ChatSession) -> bool:
+def converse_all(
+    room: ChatRoom, first: Callable[[ChatRoom], ChatSession], *, learn: bool, rewards: RewardsAtHand | None = None
+) -> None:
+    """One conversation after another, until the person wants no other one."""
+    prepare_input()
+    session = first(room)
+    if session.ended is not None:
+        raise ConfigError(f"{session.id} has ended; 'dialog-rl episodes show {session.id}' shows it")
+    while True:
+        if learn:
+            session.allow_training(True)
+        if not converse(session, rewards):
+            return
+        session = room.new(session.setting.stage.pack.name)
+
+
+def converse(session: ChatSession, rewards: RewardsAtHand | None = None) -> bool:
     """One conversation on the standard streams, until somebody leaves. Whether the person wants another one."""
     for remark in session.card().lines():
         emit(remark)
@@ -36,7 +54,7 @@ def converse(session: ChatSession) -> bool:
     try:
         session.begin()
         _show_past(session)
-        again = _exchange(session)
+        again = _exchange(session, rewards)
     except BaseException:
         session.abort()
         raise
@@ -44,12 +62,14 @@ def converse(session: ChatSession) -> bool:
     return again
 
 
-def _exchange(session: ChatSession) -> bool:
+def _exchange(session: ChatSession, rewards: RewardsAtHand | None) -> bool:
     """Whether another conversation is wanted."""
     try:
         while session.ended is None:
             if session.unanswered is None:
-                session.say(_next_message(session))
+                session.say(_next_message(session, rewards))
+                for remark in rewards.before_turn() if rewards else ():
+                    note(remark)
             for event in session.answer():
                 if isinstance(event, Called):
                     _show_call(event.step)
@@ -63,12 +83,12 @@ def _exchange(session: ChatSession) -> bool:
     return False
 
 
-def _next_message(session: ChatSession) -> str:
+def _next_message(session: ChatSession, rewards: RewardsAtHand | None) -> str:
     while True:
         text = read_line("you> ")
         if text.startswith("/"):
             try:
-                _obey(session, text)
+                _obey(session, text, rewards)
             except DialogRLError as e:
                 note(str(e))
         elif len(text) > MAX_MESSAGE:
@@ -77,22 +97,31 @@ def _next_message(session: ChatSession) -> str:
             return text
 
 
-def _obey(session: ChatSession, text: str) -> None:
-    command, argument = commands.parse(text)
+def _obey(session: ChatSession, text: str, rewards: RewardsAtHand | None) -> None:
+    command, argument = commands.parse(text, commands.IN_LINES)
     if command.name in ("quit", "new"):
         raise Leave(again=command.name == "new")
     if command.name == "help":
-        note("\n".join(commands.listing()))
+        note("\n".join(commands.listing(commands.IN_LINES)))
     elif command.name == "card":
         for remark in session.card().lines():
             emit(remark)
+    elif command.name in ("rewards", "reload"):
+        for remark in _of_rewards(session, command.name, rewards):
+            emit(remark)
     elif command.name == "learn":
         session.allow_training(argument != "off")
-        note("this conversation may be learnt from" if session.trains else "this conversation is not learnt from")
+        note(session.about_learning())
     elif command.name == "undo":
         note("taken back" if session.opinions.undo() else "there is nothing to take back")
     else:
         _rate(session, command.name, argument)
+
+
+def _of_rewards(session: ChatSession, what: str, rewards: RewardsAtHand | None) -> list[str]:
+    if rewards is None:
+        raise ConfigError("no rewards are at hand here")
+    return rewards.of_last_reply(session) if what == "rewards" else rewards.reload()
 
 
 def _rate(session: ChatSession, how: str, argument: str) -> None:
@@ -103,28 +132,14 @@ def _rate(session: ChatSession, how: str, argument: str) -> None:
     opinions: dict[str, Callable[[], dict[str, object]]] = {
         "good": lambda: {"value": 1.0},
         "bad": lambda: {"value": -1.0},
-        "rate": lambda: {"value": likert(_stars(argument))},
-        "whole": lambda: {"value": likert(_stars(argument))},
+        "rate": lambda: {"value": likert(stars(argument))},
+        "whole": lambda: {"value": likert(stars(argument))},
         "comment": lambda: {"comment": argument},
         "correct": lambda: {"correction": argument},
-        "tag": lambda: {"tags": _tags(argument)},
+        "tag": lambda: {"tags": tags(argument)},
     }
     session.opinions.change(about, **opinions[how]())
     note("rated" if "value" in opinions[how]() else "noted")
-
-
-def _stars(text: str) -> int:
-    if text not in ("1", "2", "3", "4", "5"):
-        raise ConfigError(f"{one_line(text, 20)!r} is no number from 1 to 5")
-    return int(text)
-
-
-def _tags(text: str) -> tuple[str, ...]:
-    tags = tuple(text.replace(",", " ").split())
-    unknown = [tag for tag in tags if tag not in TAGS]
-    if unknown:
-        raise ConfigError(f"{one_line(unknown[0], 30)!r} is no tag; there are: {', '.join(TAGS)}")
-    return tags
 
 
 def _show_past(session: ChatSession) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from dialog_rl.chat.voice import Voice
+from dialog_rl.chat.voice import Voice, Voices
 from dialog_rl.episode import Step
 
 if TYPE_CHECKING:
@@ -13,24 +14,22 @@ if TYPE_CHECKING:
 
 
 class ModelVoices:
-    """Voices of the model that is current, or of another version by its id."""
+    """Voices of one model."""
 
-    def __init__(self, current: Callable[[], SpeakingModel], open_version: Callable[[str], SpeakingModel]) -> None:
-        """`current` may give another model from call to call; one that was given stays good."""
-        self._current, self._open_version = current, open_version
-        self._opened: dict[str, SpeakingModel] = {}
+    def __init__(self, model: SpeakingModel) -> None:
+        self._model = model
 
     @property
     def tokenizer(self) -> str:
-        return self._current().renderer.fingerprint
+        return self._model.renderer.fingerprint
 
     def current(self) -> str:
-        return self._current().version
+        return self._model.version
 
     def voice(self, version: str, *, seed: int, temperature: float, history: Sequence[Step] = ()) -> Voice:
         from dialog_rl.lm.speaker import Speaker
 
-        model = self._model(version)
+        model = self._model
         speaker = Speaker(
             model.policy,
             model.renderer,
@@ -41,10 +40,39 @@ class ModelVoices:
         speaker.remember(history)
         return speaker
 
-    def _model(self, version: str) -> SpeakingModel:
-        current = self._current()
-        if current.version == version:
-            return current
-        if version not in self._opened:
-            self._opened = {version: self._open_version(version)}
-        return self._opened[version]
+
+class LateVoices:
+    """Voices that may still be loading: whoever asks for one waits. Another version than the current can be asked for
+    by its id, for comparison.
+    """
+
+    def __init__(self, load: Callable[[], Voices], open_version: Callable[[str], Voices]) -> None:
+        self._load, self._open_version = load, open_version
+        self._lock = threading.Lock()
+        self._loaded: Voices | None = None
+        self._others: dict[str, Voices] = {}
+
+    def prepare(self) -> str:
+        """Load, if that has not been done. Returns the version that speaks. Raises what loading raises."""
+        return self._voices().current()
+
+    @property
+    def tokenizer(self) -> str:
+        return self._voices().tokenizer
+
+    def current(self) -> str:
+        return self._voices().current()
+
+    def voice(self, version: str, *, seed: int, temperature: float, history: Sequence[Step] = ()) -> Voice:
+        voices = self._voices()
+        if version != voices.current():
+            if version not in self._others:
+                self._others = {version: self._open_version(version)}
+            voices = self._others[version]
+        return voices.voice(version, seed=seed, temperature=temperature, history=history)
+
+    def _voices(self) -> Voices:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = self._load()
+            return self._loaded

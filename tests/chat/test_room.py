@@ -146,6 +146,14 @@ def test_what_was_left_for_a_branch_is_not_listed(room: ChatRoom) -> None:
     assert room.log.get(session.id).stop is StopReason.ABORTED
 
 
+def test_what_was_typed_and_not_sent_is_there_again(room: ChatRoom) -> None:
+    assert room.draft() == ""
+    room.keep_draft("half a sen\ud800\n")
+    assert opened(room.folder, room.log).draft() == "half a sen?\n"
+    room.keep_draft("")
+    assert room.draft() == ""
+
+
 def test_a_pack_that_is_gone_is_named(room: ChatRoom) -> None:
     with pytest.raises(ScenarioError, match="no pack 'ghost'"):
         room.new("ghost")

@@ -250,6 +250,17 @@ def test_a_branch_goes_on_from_a_conversation_that_has_ended(log: EpisodeLog) ->
     assert session.ended is ended and [turn.reply for turn in branch.turns] == ["one", "two"]
 
 
+def test_what_may_be_learnt_from_is_spoken_as_a_sample_of_the_policy(log: EpisodeLog) -> None:
+    session, voices = begun(log, "one", "two")
+    session.allow_training(True)
+    talk(session, "a")
+    assert session.learnable and voices.made[0][1] == 1.0 and log.consented(session.id)
+    late, _ = begun(log, "one")
+    talk(late, "a")
+    late.allow_training(True)
+    assert not late.learnable and log.consented(late.id)
+
+
 def test_consent_is_asked_of_the_log_alone(log: EpisodeLog) -> None:
     session, _ = begun(log, "one")
     talk(session, "a")

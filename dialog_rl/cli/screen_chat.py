@@ -1,0 +1,96 @@
+"""A conversation on the whole terminal: drawn at once, with the model loading behind it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from dialog_rl.chat.room import ChatRoom
+from dialog_rl.chat.session import ChatSession
+from dialog_rl.cli import opening
+from dialog_rl.cli.episodes import judged
+from dialog_rl.cli.output import note
+from dialog_rl.cli.speaking import LateVoices
+from dialog_rl.config import Settings, user_file
+from dialog_rl.errors import CheckpointError
+
+RECORD = "screen.log"
+
+
+def has_a_screen() -> bool:
+    """Whether there is a terminal to draw on and to type at."""
+    return (
+        all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+        and os.environ.get("TERM", "dumb") != "dumb"
+    )
+
+
+def converse(
+    room: ChatRoom, voices: LateVoices, first: Callable[[ChatRoom], ChatSession], settings: Settings, learn: bool | None
+) -> int:
+    """Conversations until the person leaves; the exit code."""
+    from dialog_rl.tui import app
+    from dialog_rl.tui.desk import Desk
+    from dialog_rl.tui.preferences import FILE, Preferences
+
+    preferences = Preferences(user_file().parent / FILE)
+    if learn is not None:
+        preferences.choose(learn=learn)
+    session = first(room)
+    if preferences.learn and not session.begun:
+        session.allow_training(True)
+    _keep_a_record(room.folder / RECORD)
+    desk = Desk(
+        room=room,
+        first=session,
+        prepare=voices.prepare,
+        judged=judged,
+        earlier=lambda version: earlier(settings, version),
+        preferences=preferences,
+    )
+    code, last_word = app.run(desk)
+    if last_word:
+        note(last_word)
+    return code
+
+
+def leave_loading(code: int) -> None:
+    """End at once if the model is still being loaded: nobody waits for it, and it cannot be stopped."""
+    from dialog_rl.tui.talking import LOADING
+
+    if any(thread.name == LOADING for thread in threading.enumerate()):
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def earlier(settings: Settings, version: str) -> str:
+    """The version that was champion before this one, or the one that all began with; empty if there is none."""
+    from dialog_rl.lm import journal, versions
+
+    champions = [
+        promotion.version
+        for store in reversed(opening.stores(settings))
+        for promotion in journal.read(store)
+        if promotion.alias == "champion" and promotion.version
+    ]
+    before = champions[: champions.index(version)] if version in champions else []
+    if before:
+        return before[-1]
+    try:
+        base = versions.find(opening.stores(settings), "base").id
+    except CheckpointError:
+        return ""
+    return base if base != version else ""
+
+
+def _keep_a_record(file: Path) -> None:
+    """What would be said on stderr goes to a file: the terminal is taken."""
+    handler = logging.FileHandler(file, delay=True, encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)

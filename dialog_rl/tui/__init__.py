@@ -1,0 +1,21 @@
+"""The terminal: screens over the same objects that the commands drive. No logic of its own, and no model.
+
+app           the application: modes, themes, palette, how it ends
+desk          what it is given by who starts it
+frame         what is shown of a conversation, and where
+talking       the conversation: what is typed is sent, what is spoken is shown as it is spoken
+deeds         what else can be done: rate, compare, say otherwise, find again
+chat          the chat screen: the two, and the same by commands
+errands       what takes time, off the screen's own thread
+review        looking back: the keys that rate
+transcript    the turns as they are shown
+composer      where one types
+card          in whose place one speaks
+dialogs       small windows: a line, a reply, tags, a yes
+pair          two answers side by side
+saved         kept conversations
+help          every key and command
+harmless      nothing a stranger wrote steers the terminal
+sanely        however it ends, the terminal is left as it was found
+preferences   what somebody chose: theme, keys, whether to be learnt from
+"""

@@ -1,0 +1,66 @@
+"""Every key and every command, as they are bound."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from dialog_rl.chat import commands
+from dialog_rl.tui import harmless
+
+ABOUT = (
+    "You are a customer; the card says who. Enter sends what you type, ctrl+j breaks the line, Esc stops the agent. "
+    "ctrl+g and ctrl+n rate its last reply; Esc looks back, where single keys rate any of them. "
+    "What is said stays on this machine. It is learnt from only if you let it: ctrl+l."
+)
+
+
+class HelpScreen(ModalScreen[None]):
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,f1,q", "dismiss", "Back"),
+        Binding("j", "scroll(1)", show=False),
+        Binding("k", "scroll(-1)", show=False),
+    ]
+
+    def __init__(self, keys: list[tuple[str, list[tuple[str, str]]]]) -> None:
+        """keys: of each place its keys and what they do."""
+        super().__init__(classes="window")
+        self._keys = keys
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="box"):
+            yield Static(Content(ABOUT), markup=False)
+            for place, keys in self._keys:
+                yield Static(harmless.line(place), classes="title", markup=False)
+                width = max(len(key) for key, _ in keys)
+                yield Static(Content("\n").join(_row(key, what, width) for key, what in keys), markup=False)
+            yield Static("Instead of a message", classes="title", markup=False)
+            yield Static(Content("\n".join(commands.listing(commands.ON_SCREEN))), markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one(VerticalScroll).focus()
+
+    def action_scroll(self, lines: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+
+
+def _row(key: str, what: str, width: int) -> Content:
+    return Content.styled(f"{key:<{width}}  ", "$accent").append(harmless.line(what))
+
+
+def keys_of(app: App[Any], *places: tuple[str, object]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The keys of widgets and screens, as they are bound after somebody has changed them."""
+    found: list[tuple[str, list[tuple[str, str]]]] = []
+    for title, node in places:
+        rows: dict[str, list[str]] = {}
+        for _, binding in node._bindings:  # type: ignore[attr-defined]
+            if binding.id and binding.description:
+                rows.setdefault(binding.description, []).append(app.get_key_display(binding))
+        found.append((title, [(" ".join(dict.fromkeys(keys)), what) for what, keys in rows.items()]))
+    return found
