@@ -1,5 +1,6 @@
 """Loading: broken plugins are named, the others work."""
 
+import os
 import subprocess
 import sys
 import types
@@ -10,6 +11,7 @@ import pytest
 
 from dialog_rl import hookimpl, hookspecs
 from dialog_rl.errors import ConfigError, PluginError
+from dialog_rl.plugins.discovery import import_file
 from dialog_rl.plugins.loading import Plugins, load_plugins
 from dialog_rl.plugins.registry import Registration
 from dialog_rl.scoring import Score
@@ -249,3 +251,12 @@ def test_hookimpl_is_importable_without_torch_or_pydantic() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_loose_file_is_read_anew_however_soon_it_was_changed(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    for value in range(5):  # the same size, and within the same second
+        path.write_text(f"VALUE = {value}\n")
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        assert import_file(path).VALUE == value  # type: ignore[attr-defined]
+    assert not (tmp_path / "__pycache__").exists()

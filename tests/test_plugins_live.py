@@ -154,3 +154,12 @@ def test_two_files_can_be_edited_and_one_may_not_take_the_others_name(live, tmp_
     write(two, "3", "one")
     assert "registered by another plugin" in rewards.refresh()[0]
     assert list(said(rewards)) == ["one", "two"]
+
+
+def test_what_changes_between_loading_and_the_first_turn_is_taken_up_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.py", "1")
+    with load_plugins(files=[path], confinement=QUICK) as plugins:
+        write(path, "2")  # while the model was being loaded
+        rewards = LiveRewards(plugins, [path], confinement=QUICK)
+        assert "taken up anew" in rewards.refresh()[0] and "+2 so far" in said(rewards)["mine"]
+        rewards.close()

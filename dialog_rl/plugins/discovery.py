@@ -6,8 +6,10 @@ import hashlib
 import importlib.util
 import sys
 from collections.abc import Collection, Iterable, Mapping
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
 
 from dialog_rl.errors import PluginError
 from dialog_rl.hookspecs import PROJECT
@@ -52,13 +54,20 @@ def import_entry(entry: EntryPoint) -> object:
         raise PluginError(f"cannot be imported: {type(e).__name__}: {e}") from e
 
 
+class _FreshLoader(SourceFileLoader):
+    """Compiles what is in the file: a cached .pyc seems fresh to edits within a second that keep the size."""
+
+    def path_stats(self, path: str) -> Mapping[str, Any]:
+        raise OSError("no cache")
+
+
 def import_file(path: Path) -> object:
     """A loose file as a module of its own, which no other file of the same name can shadow."""
     if not path.is_file():
         raise PluginError("there is no such file")
     name = f"dialog_rl_plugin_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    spec = importlib.util.spec_from_file_location(name, path, loader=_FreshLoader(name, str(path)))
+    if spec is None or spec.loader is None or path.suffix != ".py":
         raise PluginError("is not a Python file; a loose plugin ends in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their own module up by name
@@ -68,6 +77,14 @@ def import_file(path: Path) -> object:
         del sys.modules[name]
         raise PluginError(f"cannot be imported: {type(e).__name__}: {e}") from e
     return module
+
+
+def content(path: Path) -> str:
+    """A hash of what is in a file; empty if it is not there. Some editors keep the size, some disks whole seconds."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def files_in(folder: Path) -> list[Path]:

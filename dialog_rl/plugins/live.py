@@ -5,7 +5,6 @@ A file that does not load any more is named once, and what was loaded of it befo
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from dialog_rl.episode import Episode
 from dialog_rl.errors import ConfigError, PluginError, RewardError
+from dialog_rl.plugins.discovery import content
 from dialog_rl.plugins.isolation import Confinement
 from dialog_rl.plugins.loading import Plugins, load_plugins
 from dialog_rl.plugins.registry import Registry
@@ -22,7 +22,7 @@ from dialog_rl.scoring import Reward, RewardSpec, Score, checked_scores
 from dialog_rl.text import one_line
 
 GONE = ""
-"""The stamp of a file that is not there."""
+"""The content of a file that is not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +48,10 @@ class Opinion:
 
 @dataclass(slots=True)
 class _File:
-    """One loose file: what of it is in use, and which content was last looked at."""
+    """One loose file: what of it is in use, and which content, as a hash, was last looked at."""
 
     path: Path
-    stamp: str
+    content: str
     rewards: tuple[Reward, ...] = ()
     plugins: Plugins | None = None
     """What it was loaded into anew; None while it is the program's own."""
@@ -81,7 +81,7 @@ class LiveRewards:
         self._steady = self._built(self.plugins.registry, steady)
         for path in self.files:
             rewards = self._built(self.plugins.registry, self._specs_of(path.stem, self.plugins.registry))
-            self._loose.append(_File(path=path, stamp=_stamp(path), rewards=rewards))
+            self._loose.append(_File(path=path, content=self.plugins.contents.get(path.stem, GONE), rewards=rewards))
 
     def of_last_turn(self, episode: Episode) -> list[Opinion]:
         """What every reward says of a conversation's last turn, in the order of the settings, loose files last."""
@@ -91,12 +91,12 @@ class LiveRewards:
 
     def refresh(self) -> list[str]:
         """Take up anew the files that have changed since they were last looked at. What came of it, a line each."""
-        changed = [(file, stamp) for file in self._loose if (stamp := _stamp(file.path)) != file.stamp]
-        return [self._take_up(file, stamp) for file, stamp in changed]
+        found = [(file, content(file.path)) for file in self._loose]
+        return [self._take_up(file, now) for file, now in found if now != file.content]
 
     def reload(self) -> list[str]:
         """Take up every file anew, also one that was quarantined."""
-        return [self._take_up(file, _stamp(file.path)) for file in self._loose]
+        return [self._take_up(file, content(file.path)) for file in self._loose]
 
     def close(self) -> None:
         """End what was loaded here. What the program loaded is the program's to end."""
@@ -105,11 +105,11 @@ class LiveRewards:
                 file.plugins.close()
                 file.plugins = None
 
-    def _take_up(self, file: _File, stamp: str) -> str:
-        file.stamp = stamp  # a broken content is named once, not before every turn
+    def _take_up(self, file: _File, now: str) -> str:
+        file.content = now  # a broken content is named once, not before every turn
         fresh: Plugins | None = None
         try:
-            if stamp == GONE:
+            if now == GONE:
                 raise PluginError(f"{file.path}: there is no such file")
             fresh = load_plugins(files=[file.path], found=[], trusted=self.trusted, confinement=self.confinement)
             self._refuse_taken(file, fresh.registry)
@@ -159,11 +159,3 @@ def _opinion(reward: Reward, before: Episode, now: Episode) -> Opinion:
 def _added(earlier: Score, now: Score) -> float | None:
     paid = whole(now)
     return None if paid is None else paid - (whole(earlier) or 0.0)
-
-
-def _stamp(path: Path) -> str:
-    """A hash of the content: some editors keep the size, and some file systems whole seconds."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return GONE

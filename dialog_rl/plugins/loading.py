@@ -53,6 +53,8 @@ class Plugins:
         self.problems: list[Problem] = []
         self.sources: dict[str, str] = {}
         """Where each loaded plugin came from, by name."""
+        self.contents: dict[str, str] = {}
+        """What was in each loose file just before it was loaded, as a hash, by the plugin's name."""
         self.workers: dict[str, Worker] = {}
         """The confined plugins, by name."""
         self._hooks: dict[str, tuple[str, ...]] = {}
@@ -231,6 +233,7 @@ def load_plugins(
     for path in map(Path, files):
         if path.stem in disabled:
             continue
+        plugins.contents[path.stem] = discovery.content(path)
         try:
             if path.stem in trusted:
                 plugins.add(path.stem, discovery.import_file(path), str(path))
