@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("dialog_rl.cli.demo:demo", "Watch the agent learn: evaluate, train, evaluate again, report."),
     "chat": ("dialog_rl.cli.chat:chat", "Talk to the agent."),
     "simulate": ("dialog_rl.cli.simulate:simulate", "Let simulated customers talk to the agent, and log it."),
+    "learn": ("dialog_rl.cli.learn:learn", "Learn from rated chats, and let the gate decide what speaks."),
     "train": ("dialog_rl.cli.train:train", "Learn from simulated customers by PPO."),
     "evaluate": ("dialog_rl.cli.evaluate:evaluate", "Measure versions side by side on held-out customers."),
     "curves": ("dialog_rl.cli.curves:curves", "Draw the learning curves of runs into one picture."),

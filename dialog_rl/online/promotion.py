@@ -92,6 +92,7 @@ class Promoter:
                 promoted=True,
                 passed=True,
                 reason=done.reason,
+                gate=self._store.gate_of(update),
                 evidence=done.evidence,
             )
         version = self._store.publish(model, origin)

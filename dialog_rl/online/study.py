@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from dialog_rl.combination import Combination
 from dialog_rl.conversation import Conversation
@@ -207,6 +210,16 @@ class Study:
                 tokenizer=self.material.model.renderer.fingerprint,
                 temperature=self.config.temperature,
             )
+
+
+def environment() -> dict[str, Any]:
+    """What bits depend on beside the seeds: with another of these, learning goes on, but not bit for bit."""
+    return {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "machine": platform.machine(),
+    }
 
 
 def _outcome(stats: UpdateStats) -> str:

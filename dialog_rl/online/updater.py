@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from dialog_rl.online.lease import Lease
 from dialog_rl.online.ledger import Ledger
 from dialog_rl.online.promotion import Gate, Promoter
 from dialog_rl.online.selection import Due, Quiet, when
-from dialog_rl.online.study import Material, Record, Study
+from dialog_rl.online.study import Material, Record, Study, environment
 from dialog_rl.online.version_store import VersionStore
 from dialog_rl.online.watch import LOOKS, worse_ratings
 
@@ -89,6 +89,7 @@ class Updater:
         else:
             self.study.load(found.path)
             state = read_state(found.path)
+            _compare_environment(state["environment"])
             self.ledger = Ledger.restored(self.run, state["ledger"])
             self.course = Course(**state["course"])
             self._settle()
@@ -234,6 +235,7 @@ class Updater:
             {
                 "run": self.run,
                 "fence": self._lease.token,
+                "environment": environment(),
                 "ledger": self.ledger.state(),
                 "course": asdict(self.course),
             },
@@ -336,6 +338,12 @@ class Updater:
         fp("updater.rolled_back")
         if self.course.start != home:
             self._go_to(home)
+
+
+def _compare_environment(made_in: Mapping[str, Any]) -> None:
+    changed = {name: value for name, value in environment().items() if made_in.get(name) != value}
+    if changed:
+        logger.warning("the last checkpoint was made with other than %s: learning goes on, not bit for bit", changed)
 
 
 def _plain(record: Record) -> dict[str, Any]:

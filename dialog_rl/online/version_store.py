@@ -54,10 +54,12 @@ class VersionStore:
 
     def submit(self, version: Version, update: int) -> int:
         """Make a version the candidate; the number of its gate, the same again for an update that was killed in it."""
+        return self.gate_of(update) or promotions.submit(self.root, version.id, by=self._by(update))
+
+    def gate_of(self, update: int) -> int:
+        """The number of the gate that an update's version was submitted to; 0 if it was not."""
         begun = self._line(CANDIDATE, Event.PROMOTED, update)
-        if begun is not None and begun.version == version.id:
-            return int(begun.evidence["gate"])
-        return promotions.submit(self.root, version.id, by=self._by(update))
+        return int(begun.evidence["gate"]) if begun is not None else 0
 
     def promote(self, verdict: Verdict) -> None:
         """Let the version of an update speak."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from dialog_rl.bench.rehearsal import MakeModel, stage
 from dialog_rl.chat.session import ChatSession
 from dialog_rl.chat.setting import Setting
 from dialog_rl.episode import Episode, Message, Role
@@ -23,8 +24,6 @@ from dialog_rl.lm.rollouts import Action
 from dialog_rl.online.following import FollowingVoices, VersionFollower, WatchedVoice, roll_back
 from dialog_rl.online.provenance import differences
 from dialog_rl.online.watch import Watch
-
-from .live import MakeModel, stage
 
 
 @pytest.fixture

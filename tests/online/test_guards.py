@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 import torch
 
+from dialog_rl.bench.rehearsal import MakeModel, chats, registry
 from dialog_rl.online.apprentice import DEFAULT_REWARDS
 from dialog_rl.online.guards import Signs, Wording, alarm, signs, warning, wording
 from dialog_rl.online.learn_config import LearnConfig
 from dialog_rl.plugins.rewards import build_rewards
 from dialog_rl.rl.batch import EpisodeBatch
 from dialog_rl.scoring import score_episodes
-
-from .live import MakeModel, chats, registry
 
 CALM = Signs(kl_anchor=0.1, entropy=1.0, anchor_entropy=1.2, wording=Wording(distinct=0.5, duplicates=0.2))
 FIRST = Wording(distinct=0.6, duplicates=0.2)

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from dialog_rl.bench.rehearsal import human_ratings
 from dialog_rl.combination import Combination
 from dialog_rl.episode import Episode, Message, Rating, Role, Step, StopReason, ToolCall, Turn
 from dialog_rl.episode_log.learning import Chosen
 from dialog_rl.episode_log.log import EpisodeLog
 from dialog_rl.online.lessons import Baseline, Lesson, RatingsInUse, lessons
 from dialog_rl.scoring import Reward, Score, ScoredEpisode
-
-from .live import human_ratings
 
 CALL = Message(role=Role.ASSISTANT, text="look {}", tool_call=ToolCall(name="look", arguments={}))
 REPLY = Message(role=Role.ASSISTANT, text="Hello.")

@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from dialog_rl.bench.rehearsal import MakeModel, chats
 from dialog_rl.episode import Episode
 from dialog_rl.lm.policy import Policy
 from dialog_rl.online.provenance import differences
-
-from .live import MakeModel, chats
 
 
 @pytest.fixture

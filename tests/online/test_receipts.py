@@ -13,7 +13,7 @@ from dialog_rl.episode_log import learning
 from dialog_rl.episode_log.learning import Chosen, Plan, Used, Verdict
 from dialog_rl.episode_log.log import EpisodeLog
 from dialog_rl.online.eligibility import Rules
-from dialog_rl.online.receipts import Receipt, Fate, all_receipts, receipts
+from dialog_rl.online.receipts import Fate, Receipt, all_receipts, receipts
 
 from .test_ledger import begin, chat
 

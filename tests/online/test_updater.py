@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from dialog_rl.bench.rehearsal import Decides, World, chats, log_chat
 from dialog_rl.episode import Rating
 from dialog_rl.episode_log import learning
 from dialog_rl.episode_log.log import EpisodeLog
@@ -21,12 +22,10 @@ from dialog_rl.online.course import read_state
 from dialog_rl.online.updater import Halted, Updater
 from dialog_rl.rl.learner import Learner
 
-from .live import Decides, MakeModel, World, chats, log_chat
-
 
 @pytest.fixture
-def world(tmp_path: Path, tiny_model: MakeModel) -> World:
-    return World(tmp_path, tiny_model)
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
 
 
 @pytest.fixture
@@ -187,11 +186,11 @@ def test_what_an_earlier_champion_said_is_learnt_from_until_it_is_stale(world: W
 # Killed and taken up again
 
 
-def test_a_run_taken_up_after_each_update_equals_one_that_never_stopped(tmp_path: Path, tiny_model: MakeModel):
+def test_a_run_taken_up_after_each_update_equals_one_that_never_stopped(tmp_path: Path):
     ids = []
     for name in ("whole", "halting"):
         (tmp_path / name).mkdir()
-        world = World(tmp_path / name, tiny_model)
+        world = World(tmp_path / name)
         with world.open_log() as log:
             world.chat(log, *range(9))
             if name == "whole":

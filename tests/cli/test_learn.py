@@ -1,0 +1,138 @@
+"""Learning from the command line: what it does, what it says, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dialog_rl.bench.rehearsal import World
+from dialog_rl.cli import updating
+from dialog_rl.cli.main import main
+from dialog_rl.episode_log import learning
+from dialog_rl.episode_log.log import EpisodeLog
+from dialog_rl.lm import checkpoints
+from tests.crashing import start
+
+Run = Callable[..., Any]
+QUICK = ("--once", "--batch", "3", "--gate-pairs", "2", "--gate-cases", "0", "--json")
+
+
+@pytest.fixture(autouse=True)
+def _undemanding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that runs the tests must not become less important with each of them."""
+    monkeypatch.setattr(updating, "step_back", lambda: None)
+
+
+@pytest.fixture
+def world(home: Path) -> World:
+    """A working folder whose champion is a tiny model, and nothing said to it yet."""
+    return World(home / "runs", where=home / "runs" / "chat" / "episodes.db")
+
+
+@pytest.fixture
+def log(world: World) -> Iterator[EpisodeLog]:
+    with world.open_log() as opened:
+        yield opened
+
+
+def test_what_is_queued_is_learnt_from_and_judged(world: World, log: EpisodeLog, run: Run) -> None:
+    world.chat(log, 1, 2, 3, 4)
+    done = run("learn", *QUICK)
+    assert done.code == 0, done.err
+    first, second = map(json.loads, done.out.splitlines())
+    assert [len(u["record"]["episodes"]) for u in (first, second)] == [3, 1]
+    assert first["verdict"]["version"] and first["verdict"]["reason"] and first["verdict"]["gate"] == 1
+    assert run("learn", *QUICK).out == ""
+    status = run("learn", "status", "--json").json()
+    assert status["updates"] == 2 and status["conversations_used"] == 4 and status["queued"] == []
+
+
+def test_status_says_what_waits_and_why(world: World, log: EpisodeLog, run: Run) -> None:
+    world.chat(log, 1, 2)
+    world.chat(log, 3, consent=None)
+    world.chat(log, 4, rated={})
+    told = run("learn", "status", "--json").json()
+    assert told["queued"] == ["chat-1", "chat-2"] and not told["running"] and told["updates"] == 0
+    assert told["refused"] == {"not rated": 1, "nobody was asked for consent": 1}
+    assert told["next"].startswith("waits for 6 more rated conversations, or in ")
+    shown = run("learn", "status")
+    assert shown.code == 0 and "not running; start it: dialog-rl learn" in shown.out
+    assert "chat-3: what is said is kept, but not learnt from" in shown.out
+    assert "no process speaks with it yet" in shown.out
+
+
+def test_status_tells_of_an_update_that_was_begun(world: World, log: EpisodeLog, run: Run) -> None:
+    world.chat(log, 1, 2, 3)
+    assert world.updater(log)._plan(now=True) is not None
+    told = run("learn", "status", "--json").json()
+    assert told["pending"]["update"] == 1 and told["queued"] == [] and "begun" in told["next"]
+
+
+def test_a_receipt_says_what_became_of_a_rating(world: World, log: EpisodeLog, run: Run) -> None:
+    world.chat(log, 1, 2, 3)
+    (waiting,) = run("learn", "receipt", "chat-1", "--json").json()["receipts"]
+    assert waiting["fate"] == "waiting" and waiting["reason"] == "queued for the next update"
+    world.learn(log)
+    learning.serving(log, world.store.standing("champion"), "host:1")
+    shown = run("learn", "receipt", "rating:chat-1:ann:0")
+    assert shown.code == 0 and "active" in shown.out and "host:1 speaks with it" in shown.out
+    assert len(run("learn", "receipt", "--json").json()["receipts"]) == 3
+    assert "there is no rating 'chat-9'" in run("learn", "receipt", "chat-9").error()
+
+
+def test_a_quarantined_conversation_is_not_learnt_from(world: World, log: EpisodeLog, run: Run) -> None:
+    world.chat(log, 1)
+    assert run("learn", "quarantine", "chat-1", "--reason", "trolls").code == 0
+    assert run("learn", "status", "--json").json()["examples"] == {"quarantined": "chat-1: trolls"}
+    run("learn", "quarantine", "chat-1", "--reason", "no", "--lift")
+    assert run("learn", "status", "--json").json()["queued"] == ["chat-1"]
+
+
+def test_without_a_chat_there_is_nothing_to_look_at(home: Path, run: Run) -> None:
+    assert "nobody has talked" in run("learn", "status").error()
+
+
+def test_a_name_that_is_no_folder_is_refused(home: Path, run: Run) -> None:
+    assert run("learn", "--run", "../x", "--once").code == 2
+
+
+def test_a_second_updater_is_turned_away(world: World, log: EpisodeLog, run: Run) -> None:
+    child = _following(world, log)
+    try:
+        done = run("learn", "--once")
+        assert done.code == 1 and "another updater is at work" in done.error()
+        assert run("learn", "status", "--json").json()["running"]
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_it_at_once_with_a_valid_checkpoint(
+    world: World, log: EpisodeLog, number: signal.Signals, code: int
+) -> None:
+    child = _following(world, log)
+    world.chat(log, 1, 2, 3)
+    os.kill(child, number)
+    begun = time.monotonic()
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == code and time.monotonic() - begun < 5
+    found, rejected = checkpoints.latest_valid(world.root / "learn" / "checkpoints")
+    assert found is not None and not rejected
+
+
+def _following(world: World, log: EpisodeLog) -> int:
+    """An updater of its own process that waits for conversations."""
+    child = start(lambda: os._exit(main(["learn", "--batch", "3", "--gate-pairs", "2", "--gate-cases", "0"])))
+    deadline = time.monotonic() + 60
+    while not list((world.root / "learn" / "checkpoints").glob("0*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return child
