@@ -114,6 +114,11 @@ def test_a_failed_comparison_names_what_was_lost() -> None:
     assert outcome.evidence["against"]["anchor"]["verdict"] == "failed" and "suites" not in outcome.evidence
 
 
+def test_who_was_served_against_the_rules_was_not_served() -> None:
+    hasty = examine(Clerk(version="hasty", serves=1.0, mistakes=Mistakes(skips_confirmation=1.0)))
+    assert not hasty.promoted and hasty.evidence["served"]["candidate"] < 0.85
+
+
 def test_everybody_meets_the_same_customers_with_the_same_luck() -> None:
     play = Recorder()
     Gate([stage()], play, CONFIG).examine(
