@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,8 +18,10 @@ from dialog_rl.cli.output import note
 from dialog_rl.config import Resolved, resolve, user_file
 from dialog_rl.errors import ConfigError
 from dialog_rl.plugins.consent import FILE, folder_plugins, read_consent
-from dialog_rl.plugins.loading import Plugins, load_plugins
 from dialog_rl.text import one_line
+
+if TYPE_CHECKING:
+    from dialog_rl.plugins.loading import Plugins
 
 PLUGINS_FOLDER = "dialog_rl.plugins_folder"
 """Where a command's context keeps --plugins-dir."""
@@ -69,6 +71,8 @@ def open_environment(
     config_file: Path | None, plugin: tuple[Path, ...], no_plugin: tuple[str, ...], **flags: Any
 ) -> Iterator[tuple[Resolved, Plugins]]:
     """Settings and plugins of one command. `flags` are settings given as options; "__" stands for the dot of a key."""
+    from dialog_rl.plugins.loading import load_plugins  # not for commands that only list what there is
+
     resolved = resolve({key.replace("__", "."): value for key, value in flags.items()}, file=config_file)
     decided = user_file().parent / FILE
     consent = read_consent(decided)

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dialog_rl.durable import write_file
-from dialog_rl.episode import to_json
 from dialog_rl.errors import ConfigError, PluginError
 from dialog_rl.plugins.discovery import files_in
 
@@ -61,6 +59,9 @@ def read_consent(file: Path) -> Consent:
 
 
 def write_consent(file: Path, consent: Consent) -> None:
+    from dialog_rl.durable import write_file  # reading decisions, which most commands do, needs neither
+    from dialog_rl.episode import to_json
+
     file.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"version": 1, **to_json(consent)}, indent=2) + "\n"
     write_file(file, text.encode())
