@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -47,6 +48,7 @@ run_option = click.option("--run", default="learn", show_default=True, metavar="
 @click.option("--gate-cases", type=click.IntRange(min=0), help="Cases of each suite that must be passed. Default: 100.")
 @click.option("--shadow", is_flag=True, help="Learn and gate, and never promote.")
 @click.option("--once", is_flag=True, help="Learn from what is queued, then end.")
+@click.option("--beside", type=int, hidden=True, metavar="PID", help="End as --once does when this parent is gone.")
 @environment_options
 @as_json
 @click.pass_context
@@ -60,6 +62,7 @@ def learn(
     gate_cases: int | None,
     shadow: bool,
     once: bool,
+    beside: int | None,
     as_json: bool,
     config_file: Path | None,
     plugin: tuple[Path, ...],
@@ -74,6 +77,11 @@ def learn(
     """
     if context.invoked_subcommand is not None:
         return
+
+    def ending() -> bool:
+        """Whether to end once nothing is queued: a chat that this was beside is over."""
+        return once or (beside is not None and os.getppid() != beside)
+
     from dialog_rl.cli import updating
 
     wanted = updating.Wanted(
@@ -86,7 +94,7 @@ def learn(
     with open_environment(config_file, plugin, no_plugin) as (resolved, plugins), updating.ended_by_signals():
         settings = _with_threads(resolved.settings)
         updating.step_back()
-        for report in _updates(settings, plugins, wanted, once=once):
+        for report in _updates(settings, plugins, wanted, ending):
             tell(report, as_json=as_json)
 
 
@@ -97,7 +105,7 @@ def _with_threads(settings: Settings) -> Settings:
     return settings.model_copy(update={"agent": agent})
 
 
-def _updates(settings: Settings, plugins: Any, wanted: Wanted, *, once: bool) -> Iterator[Report]:
+def _updates(settings: Settings, plugins: Any, wanted: Wanted, ending: Callable[[], bool]) -> Iterator[Report]:
     """Update after update. A database that went away is waited for; the updater then takes up its last checkpoint."""
     opening.prepare_torch(settings)
     from dialog_rl.cli import updating
@@ -114,7 +122,7 @@ def _updates(settings: Settings, plugins: Any, wanted: Wanted, *, once: bool) ->
                 updater = updating.open_updater(settings, plugins, wanted, log, lease, note)
                 note(f"{wanted.folder(settings)}: learning from {log.name}, after update {updater.course.update}")
                 pause = 1.0
-                yield from updater.run_on(once=once)
+                yield from updater.run_on(finishing=ending)
                 return
         except Disconnected as e:
             note(f"{e}; trying again in {duration(pause)}")

@@ -145,14 +145,20 @@ class Updater:
         return self._make(plan)
 
     def run_on(
-        self, *, poll: float = 1.0, once: bool = False, sleep: Callable[[float], None] = time.sleep
+        self,
+        *,
+        once: bool = False,
+        finishing: Callable[[], bool] = lambda: False,
+        poll: float = 1.0,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> Iterator[Report]:
-        """Update after update. once: end when there is nothing queued any more."""
+        """Update after update. once: learn from whatever is queued, then end. finishing: whether that is so by now."""
         while True:
-            report = self.step(now=once)
+            ending = once or finishing()
+            report = self.step(now=ending)
             if report is not None:
                 yield report
-            elif once:
+            elif ending:
                 return
             else:
                 sleep(poll)

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
+from dialog_rl import durable
 from dialog_rl.bench.rehearsal import World
 from dialog_rl.cli import updating
 from dialog_rl.cli.main import main
 from dialog_rl.episode_log import learning
 from dialog_rl.episode_log.log import EpisodeLog
 from dialog_rl.lm import checkpoints
-from tests.crashing import start
+from dialog_rl.online.looking_in import LOCK
+from tests.crashing import start, was_killed
 
 Run = Callable[..., Any]
 QUICK = ("--once", "--batch", "3", "--gate-pairs", "2", "--gate-cases", "0", "--json")
@@ -136,3 +138,30 @@ def _following(world: World, log: EpisodeLog) -> int:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     return child
+
+
+def test_an_updater_beside_a_chat_learns_from_what_was_said_last_and_ends(world: World, log: EpisodeLog) -> None:
+    """Its parent, which stands for the chat, ends at once; two conversations are fewer than a batch."""
+    world.chat(log, 1, 2)
+    arguments = ["learn", "--batch", "3", "--wait", "-1", "--gate-pairs", "2", "--gate-cases", "0"]
+
+    def chat() -> None:
+        parent = os.getpid()
+        start(lambda: os._exit(main([*arguments, "--beside", str(parent)])))
+
+    assert not was_killed(start(chat))
+    deadline = time.monotonic() + 100
+    while learning.verdict_of(log, "learn", 1) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    while updating_now(world):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def updating_now(world: World) -> bool:
+    try:
+        with durable.locked(world.folder / LOCK, timeout=0):
+            return False
+    except TimeoutError:
+        return True
