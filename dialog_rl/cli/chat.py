@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from dialog_rl.chat.room import ChatRoom
     from dialog_rl.chat.session import ChatSession
     from dialog_rl.chat.voice import Voices
+    from dialog_rl.episode_log.log import EpisodeLog
     from dialog_rl.scenario import Scenario
 
 CHAMPION = "champion"
@@ -64,15 +67,13 @@ def chat(
     with open_environment(config_file, plugin, no_plugin, **flags) as (resolved, plugins):
         settings = resolved.settings
         (stage,) = opening.open_stages(plugins, (pack,))
-        voices = open_voices(settings)
         on_screen = not plain and screen_chat.has_a_screen()
-        if not on_screen:
-            opening.prepare_torch(settings)
-            voices.prepare()
-        with open_room(settings, plugins, voices, stage, temperature) as room:
+        with open_room(settings, plugins, stage, temperature) as (room, voices):
             if on_screen:
                 code = screen_chat.converse(room, voices, first, settings, learn)
             else:
+                opening.prepare_torch(settings)
+                voices.prepare()
                 with RewardsAtHand(settings, plugins, room.folder / opening.LOG) as rewards:
                     plain_chat.converse_all(room, first, learn=bool(learn), rewards=rewards)
     if on_screen:
@@ -83,9 +84,9 @@ def chat(
 
 @contextmanager
 def open_room(
-    settings: Settings, plugins: Plugins, voices: Voices, here: Stage, temperature: float
-) -> Iterator[ChatRoom]:
-    """The conversations in runs/chat. `here`: the pack that new ones are about, which may be nowhere but in a folder."""
+    settings: Settings, plugins: Plugins, here: Stage, temperature: float
+) -> Iterator[tuple[ChatRoom, LateVoices]]:
+    """The conversations in runs/chat. `here`: the pack of new ones, which may be nowhere but in a folder."""
     from dialog_rl.chat.room import ChatRoom
     from dialog_rl.chat.session import RUN
     from dialog_rl.episode_log.log import EpisodeLog
@@ -97,24 +98,37 @@ def open_room(
     folder = Path(settings.paths.runs) / RUN
     folder.mkdir(parents=True, exist_ok=True)
     with EpisodeLog.open(folder / opening.LOG) as log:
-        yield ChatRoom(folder, log, voices, stage, temperature=temperature)
+        voices = open_voices(settings, log)
+        yield ChatRoom(folder, log, voices, stage, temperature=temperature), voices
 
 
-def open_voices(settings: Settings) -> LateVoices:
+def open_voices(settings: Settings, log: EpisodeLog) -> LateVoices:
     """Voices of the version that is to speak, loaded when they are needed: the champion's, whoever that is by then."""
 
     def load() -> Voices:
-        # Imported first: nothing may be said on a terminal that is drawn upon.
+        # Imported first, so that nothing is said about it on a terminal that is drawn upon.
         import dialog_rl.lm.threads  # noqa: F401
 
         opening.prepare_torch(settings)
         if settings.agent.version != CHAMPION:
             return ModelVoices(opening.open_model(settings, settings.agent.version))
-        from dialog_rl.online.following import FollowingVoices, VersionFollower
-
-        return FollowingVoices(VersionFollower(opening.stores(settings)))
+        return _of_the_champion(settings, log)
 
     return LateVoices(load, lambda version: ModelVoices(opening.open_model(settings, version)))
+
+
+def _of_the_champion(settings: Settings, log: EpisodeLog) -> Voices:
+    """Followed from promotion to promotion; one that misbehaves in front of people is taken back."""
+    from dialog_rl.episode_log import learning
+    from dialog_rl.online.following import FollowingVoices, VersionFollower, roll_back
+    from dialog_rl.online.watch import Watch, recall
+
+    stores = opening.stores(settings)
+    process = f"chat-{socket.gethostname()}-{os.getpid()}"
+    follower = VersionFollower(stores, confirm=lambda version: learning.serving(log, version, process))
+    watch = Watch(lambda version, reason: roll_back(stores[0], version, reason, by=process))
+    recall(log, watch)
+    return FollowingVoices(follower, watch)
 
 
 def card(stage: Stage, scenario: Scenario, seed: int) -> list[str]:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dialog_rl.chat.room import ChatRoom
 from dialog_rl.chat.session import ChatSession
@@ -18,6 +19,10 @@ from dialog_rl.cli.speaking import LateVoices
 from dialog_rl.config import Settings, user_file
 from dialog_rl.errors import CheckpointError
 
+if TYPE_CHECKING:
+    from dialog_rl.online.receipts import Receipt
+
+CHAMPION = "champion"
 RECORD = "screen.log"
 
 
@@ -49,6 +54,7 @@ def converse(
         first=session,
         prepare=voices.prepare,
         judged=judged,
+        receipts=lambda session: receipts_of(session, settings),
         earlier=lambda version: earlier(settings, version),
         preferences=preferences,
     )
@@ -67,6 +73,30 @@ def leave_loading(code: int) -> None:
         os._exit(code)
 
 
+def receipts_of(session: ChatSession, settings: Settings) -> dict[str, str]:
+    """What became of each rating of a conversation, by the id it was logged under."""
+    from dialog_rl.online.looking_in import rules_of
+    from dialog_rl.online.receipts import receipts
+
+    found = receipts(session.log, session.id, rules_of(opening.stores(settings)))
+    return {one.event_id.removeprefix("rating:"): told(one, session) for one in found}
+
+
+def told(receipt: Receipt, session: ChatSession) -> str:
+    """One receipt in a few words."""
+    fate, reason = str(receipt.fate), receipt.reason
+    if fate == "waiting" and not session.trains:
+        return "kept, and not learnt from; ctrl+l allows it"
+    if fate == "waiting" and session.ended is None:
+        return (
+            "learnt from once this conversation has ended" if session.learnable else "this conversation teaches nothing"
+        )
+    if receipt.update:
+        became = f", now version {receipt.version[:8]}" if fate in ("promoted", "active") else f", {fate}: {reason}"
+        return f"used in update {receipt.update}{became}"
+    return f"{fate}: {reason}" if reason else fate
+
+
 def earlier(settings: Settings, version: str) -> str:
     """The version that was champion before this one, or the one that all began with; empty if there is none."""
     from dialog_rl.lm import journal, versions
@@ -75,7 +105,7 @@ def earlier(settings: Settings, version: str) -> str:
         promotion.version
         for store in reversed(opening.stores(settings))
         for promotion in journal.read(store)
-        if promotion.alias == "champion" and promotion.version
+        if promotion.alias == CHAMPION and promotion.event.moves and promotion.version
     ]
     before = champions[: champions.index(version)] if version in champions else []
     if before:

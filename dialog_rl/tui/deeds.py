@@ -273,15 +273,17 @@ class Deeds(Talking):
         self.status(revealed(pair, vote))
 
     async def _look_at_receipts(self) -> None:
-        for number, given in list(self.session.opinions.given.items()):
-            if not given.event_id:
-                continue
-            try:
-                receipt = await self.errands.do(self.desk.receipt, given.event_id)
-            except DialogRLError:
-                continue  # the next look may tell
-            if receipt != self._receipts.get(given.event_id, ""):
-                self._receipts[given.event_id] = receipt
+        """Show what has become of the ratings since the last look."""
+        session = self.session
+        if not self.ready or not any(given.event_id for given in session.opinions.given.values()):
+            return
+        try:
+            receipts = await self.errands.do(self.desk.receipts, session)
+        except DialogRLError:
+            return  # the next look may tell
+        before, self._receipts = self._receipts, dict(receipts)
+        for number, given in list(session.opinions.given.items()):
+            if session is self.session and receipts.get(given.event_id) != before.get(given.event_id):
                 self.show_opinion(number)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dialog_rl.chat.room import ChatRoom
@@ -15,8 +15,8 @@ def _nothing_judged(episode: Episode) -> Sequence[str]:
     return ()
 
 
-def _no_receipt(event_id: str) -> str:
-    return ""
+def _no_receipts(session: ChatSession) -> Mapping[str, str]:
+    return {}
 
 
 def _no_version(version: str) -> str:
@@ -34,8 +34,8 @@ class Desk:
     DialogRLError."""
     judged: Callable[[Episode], Sequence[str]] = _nothing_judged
     """How a finished conversation is judged, a line a remark."""
-    receipt: Callable[[str], str] = _no_receipt
-    """What became of a rating, by the id of its event; empty if nothing is known."""
+    receipts: Callable[[ChatSession], Mapping[str, str]] = _no_receipts
+    """What became of the ratings of a conversation, by the ids of their events. Called once the voices can speak."""
     earlier: Callable[[str], str] = _no_version
     """The version that spoke before this one; empty if there was none."""
     preferences: Preferences = field(default_factory=Preferences)

@@ -247,12 +247,13 @@ def test_what_becomes_of_a_rating_is_shown_as_it_becomes_known(tmp_path: Path) -
     known: dict[str, str] = {}
 
     async def scene() -> None:
-        receipts = lambda desk: replace(desk, receipt=lambda event_id: known.get(event_id, "waits\x1b"))  # noqa: E731
+        receipts = lambda desk: replace(desk, receipts=lambda session: known)  # noqa: E731
         async with shown(tmp_path, "one", desk=receipts) as there:
             await there.say("a")
             await there.press("ctrl+g")
             await there.until(lambda: there.session.opinions.given)
             event_id = there.session.opinions.given[0].event_id
+            known[event_id] = "waits\x1b"
             await there.chat._look_at_receipts()  # noqa: SLF001  not waited for by the clock
             assert str(there.turns[0].remark.visual) == "▲ good   waits\\x1b"
             known[event_id] = "used in update 3, now v4"
