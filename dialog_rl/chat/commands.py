@@ -35,6 +35,8 @@ COMMANDS = (
     Command(name="whole", argument="1–5", help="rate the whole conversation"),
     Command(name="undo", help="take the last rating back"),
     Command(name="learn", argument="on|off", help="let this conversation be learnt from, or not"),
+    Command(name="rewards", help="what the rewards say of the last reply"),
+    Command(name="reload", help="take up anew the plugins that were loaded from files"),
     Command(name="new", help="another customer"),
     Command(name="help", help="this list"),
     Command(name="quit", help="leave", also=("exit", "q")),
@@ -55,12 +57,6 @@ MORE = (
 )
 """What a screen understands beside these."""
 ON_SCREEN = (*COMMANDS, *MORE)
-IN_LINES = (
-    *COMMANDS,
-    Command(name="rewards", help="what the rewards say of the last reply"),
-    Command(name="reload", help="take up anew the plugins that were loaded from files"),
-)
-"""What is understood where one reads and types lines."""
 
 
 def parse(text: str, commands: Sequence[Command] = COMMANDS) -> tuple[Command, str]:

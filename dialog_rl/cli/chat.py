@@ -68,14 +68,16 @@ def chat(
         settings = resolved.settings
         (stage,) = opening.open_stages(plugins, (pack,))
         on_screen = not plain and screen_chat.has_a_screen()
-        with open_room(settings, plugins, stage, temperature) as (room, voices):
+        with (
+            open_room(settings, plugins, stage, temperature) as (room, voices),
+            RewardsAtHand(settings, plugins, room.folder / opening.LOG) as rewards,
+        ):
             if on_screen:
-                code = screen_chat.converse(room, voices, first, settings, learn)
+                code = screen_chat.converse(room, voices, first, settings, rewards, learn)
             else:
                 opening.prepare_torch(settings)
                 voices.prepare()
-                with RewardsAtHand(settings, plugins, room.folder / opening.LOG) as rewards:
-                    plain_chat.converse_all(room, first, learn=bool(learn), rewards=rewards)
+                plain_chat.converse_all(room, first, learn=bool(learn), rewards=rewards)
     if on_screen:
         screen_chat.leave_loading(code)
     if code:

@@ -44,11 +44,16 @@ class RewardsAtHand:
 
     def of_last_reply(self, session: ChatSession) -> list[str]:
         """What each reward says of the last turn, a line each."""
+        return self.of_reply(session, len(session.turns) - 1)
+
+    def of_reply(self, session: ChatSession, number: int) -> list[str]:
+        """What each reward says of a turn, a line each: as if the conversation had come no further."""
         if not session.turns:
             return ["there is no reply yet that a reward could say something of"]
         live = self._at_hand()
         opening = session.setting.opening(episode_id=session.id, tokenizer=session.voices.tokenizer, started_at=0.0)
-        opinions = live.of_last_turn(session.ended or replace(opening, turns=session.turns))
+        whole = session.ended if number == len(session.turns) - 1 else None
+        opinions = live.of_last_turn(whole or replace(opening, turns=session.turns[: number + 1]))
         return [*live.remarks, *map(str, opinions)]
 
     def _at_hand(self) -> LiveRewards:

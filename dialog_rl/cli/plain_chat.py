@@ -98,11 +98,11 @@ def _next_message(session: ChatSession, rewards: RewardsAtHand | None) -> str:
 
 
 def _obey(session: ChatSession, text: str, rewards: RewardsAtHand | None) -> None:
-    command, argument = commands.parse(text, commands.IN_LINES)
+    command, argument = commands.parse(text)
     if command.name in ("quit", "new"):
         raise Leave(again=command.name == "new")
     if command.name == "help":
-        note("\n".join(commands.listing(commands.IN_LINES)))
+        note("\n".join(commands.listing()))
     elif command.name == "card":
         for remark in session.card().lines():
             emit(remark)

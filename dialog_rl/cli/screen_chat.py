@@ -14,6 +14,7 @@ from dialog_rl.chat.room import ChatRoom
 from dialog_rl.chat.session import ChatSession
 from dialog_rl.cli import opening
 from dialog_rl.cli.episodes import judged
+from dialog_rl.cli.live_rewards import RewardsAtHand
 from dialog_rl.cli.output import note
 from dialog_rl.cli.speaking import LateVoices
 from dialog_rl.config import Settings, user_file
@@ -35,7 +36,12 @@ def has_a_screen() -> bool:
 
 
 def converse(
-    room: ChatRoom, voices: LateVoices, first: Callable[[ChatRoom], ChatSession], settings: Settings, learn: bool | None
+    room: ChatRoom,
+    voices: LateVoices,
+    first: Callable[[ChatRoom], ChatSession],
+    settings: Settings,
+    rewards: RewardsAtHand,
+    learn: bool | None,
 ) -> int:
     """Conversations until the person leaves; the exit code."""
     from dialog_rl.tui import app
@@ -56,6 +62,9 @@ def converse(
         judged=judged,
         receipts=lambda session: receipts_of(session, settings),
         earlier=lambda version: earlier(settings, version),
+        rewards=rewards.of_reply,
+        reload=rewards.reload,
+        before_turn=rewards.before_turn,
         preferences=preferences,
     )
     code, last_word = app.run(desk)

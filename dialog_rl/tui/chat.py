@@ -18,6 +18,7 @@ class ChatScreen(Deeds):
         if text.startswith("/"):
             await self.obey(text)
         elif text:
+            await self.tell(self.desk.before_turn)
             await self.send(text)
 
     async def obey(self, text: str) -> None:
@@ -78,6 +79,12 @@ class ChatScreen(Deeds):
         if text not in ("", "on", "off"):
             raise ConfigError(f"/learn on or /learn off, not {one_line(text, 20)!r}")
         await self.action_learn(None if not text else text == "on")
+
+    async def order_rewards(self, _: str) -> None:
+        self.tell_rewards(self._last())
+
+    async def order_reload(self, _: str) -> None:
+        await self.tell(self.desk.reload)
 
     async def order_new(self, _: str) -> None:
         await self.action_new()

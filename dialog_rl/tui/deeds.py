@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -198,6 +198,8 @@ class Deeds(Talking):
             self.say_otherwise(number)
         elif what == "before":
             self.compare_with_earlier(number)
+        elif what == "rewards":
+            self.tell_rewards(number)
 
     @work
     async def ask_comment(self, number: int | None) -> None:
@@ -236,6 +238,21 @@ class Deeds(Talking):
     def copy_reply(self, number: int) -> None:
         self.app.copy_to_clipboard(printable(self.session.turns[number].reply))
         self.status("copied")
+
+    @work
+    async def tell_rewards(self, number: int) -> None:
+        """What each reward says of a turn, beneath it."""
+        await self.tell(lambda: self.desk.rewards(self.session, number), number)
+
+    async def tell(self, ask: Callable[[], Sequence[str]], number: int | None = None) -> None:
+        """Show what came of something that takes a moment, beneath a turn or at the end."""
+        try:
+            remarks = await self.errands.do(ask)
+        except DialogRLError as e:
+            self.notify(str(e), severity="error", timeout=10)
+            return
+        if remarks:
+            await self.notice(*remarks, after=number)
 
     def compare_with_earlier(self, number: int) -> None:
         version = self.session.turns[number].steps[-1].policy_version

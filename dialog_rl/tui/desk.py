@@ -19,6 +19,14 @@ def _no_receipts(session: ChatSession) -> Mapping[str, str]:
     return {}
 
 
+def _no_rewards(session: ChatSession, number: int) -> Sequence[str]:
+    return ("no rewards are at hand",)
+
+
+def _no_remarks() -> Sequence[str]:
+    return ()
+
+
 def _no_version(version: str) -> str:
     return ""
 
@@ -38,4 +46,10 @@ class Desk:
     """What became of the ratings of a conversation, by the ids of their events. Called once the voices can speak."""
     earlier: Callable[[str], str] = _no_version
     """The version that spoke before this one; empty if there was none."""
+    rewards: Callable[[ChatSession, int], Sequence[str]] = _no_rewards
+    """What each reward says of a turn, a line each."""
+    reload: Callable[[], Sequence[str]] = _no_remarks
+    """Take up anew what rewards were loaded from files; what came of it, a line each."""
+    before_turn: Callable[[], Sequence[str]] = _no_remarks
+    """Take up what has changed since the last turn; what came of it, a line each."""
     preferences: Preferences = field(default_factory=Preferences)

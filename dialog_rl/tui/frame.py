@@ -130,10 +130,15 @@ class Frame(Screen[None]):
         status.update(harmless.line(text, 500))
         status.display = bool(text)
 
-    async def notice(self, *lines: str) -> None:
-        """Something that happened, between the turns."""
+    async def notice(self, *lines: str, after: int | None = None) -> None:
+        """Something that happened, between the turns: beneath the one with this number, or at the end."""
         told = Content("\n").join(harmless.line(line) for line in lines)
-        await self.review.mount(Static(told, markup=False, classes="notice"), before=self.query_one(Whole))
+        place = next((view for view in views(self.review) if view.number == after), None)
+        note = Static(told, markup=False, classes="notice")
+        if place is None:
+            await self.review.mount(note, before=self.query_one(Whole))
+        else:
+            await self.review.mount(note, after=place)
 
     async def show_end(self, episode: Episode) -> None:
         self.status("")

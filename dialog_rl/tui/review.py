@@ -30,6 +30,7 @@ class Review(Turns, can_focus=True):
         Binding("c", "ask('comment')", "Comment", id="comment"),
         Binding("d", "whole", "Whole", id="whole"),
         Binding("y", "ask('copy')", "Copy", id="copy"),
+        Binding("w", "ask('rewards')", "Why this reward", id="rewards", show=False),
         Binding("o", "unfold", "Unfold", id="unfold", show=False),
         Binding("r", "ask('resend')", "Say otherwise", id="resend", show=False),
         Binding("b", "ask('before')", "Before/after", id="before", show=False),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from textual.widgets import Static
+
 from dialog_rl.episode import ToolCall
 from dialog_rl.tui.dialogs import AskLine, AskReply, AskTags
 from dialog_rl.tui.pair import PairScreen
@@ -259,5 +261,36 @@ def test_what_becomes_of_a_rating_is_shown_as_it_becomes_known(tmp_path: Path) -
             known[event_id] = "used in update 3, now v4"
             await there.chat._look_at_receipts()  # noqa: SLF001
             assert str(there.turns[0].remark.visual) == "▲ good   used in update 3, now v4"
+
+    run(scene)
+
+
+def test_why_this_reward_is_told_beneath_the_turn(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    async def scene() -> None:
+        rewards = lambda desk: replace(  # noqa: E731
+            desk,
+            rewards=lambda session, number: [f"brevity -0.0{number + 1}: [b]short[/]", "safety abstains"],
+            reload=lambda: ["brevity was taken up anew"],
+            before_turn=lambda: ["brevity has changed"] if known else [],
+        )
+        known: list[str] = []
+        async with shown(tmp_path, "one", "two", desk=rewards) as there:
+            await looking_back(there, "a", "b")
+            await there.press("k", "w")
+            await there.until(lambda: there.chat.query(".notice"))
+            assert there.text(".notice") == "brevity -0.01: [b]short[/]\nsafety abstains"
+            assert [type(child).__name__ for child in there.chat.review.children][-4:] == [
+                "TurnView", "Static", "TurnView", "Whole",
+            ]  # fmt: skip
+            await there.press("escape")
+            for order, words in (("/rewards", "brevity -0.02"), ("/reload", "taken up anew")):
+                await there.type(order)
+                await there.press("enter")
+                await there.until(lambda words=words: words in str(there.chat.query(".notice").last(Static).visual))
+            known.append("yes")
+            await there.say("c")
+            assert "brevity has changed" in str(there.chat.query(".notice").last(Static).visual)
 
     run(scene)
