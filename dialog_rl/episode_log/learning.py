@@ -42,6 +42,8 @@ class Plan:
     """The training state it begins from: `update:N` or `version:ID`."""
     anchor: str = ""
     """The frozen version it is held to."""
+    champion: str = ""
+    """The version that spoke then."""
     episodes: tuple[Chosen, ...]
     simulated: int = 0
     """Conversations with simulated customers that are spoken for this update."""

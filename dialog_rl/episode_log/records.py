@@ -36,6 +36,7 @@ class Kind(StrEnum):
     VERDICT = "verdict"
     QUARANTINE = "quarantine"
     SERVING = "serving"
+    FORGOTTEN = "forgotten"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

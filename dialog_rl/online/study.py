@@ -85,8 +85,10 @@ class Record:
 class Study:
     """The part of an updater that holds tensors: the policy, its optimizer, and what both need to go on exactly."""
 
-    def __init__(self, material: Material, config: LearnConfig, run: str) -> None:
+    def __init__(self, material: Material, config: LearnConfig, run: str, *, logs: bool = True) -> None:
+        """logs: simulated conversations go into the log, and those that are there are not spoken again."""
         self.material, self.config, self.run = material, config, run
+        self._logs = logs
         for parameter in material.anchor.policy.parameters():
             parameter.requires_grad_(False)
         self.begin_anew()
@@ -178,6 +180,8 @@ class Study:
     def _spoken(self, plan: Plan, log: EpisodeLog) -> list[Episode]:
         """The simulated conversations of an update: those in the log, and the others, which go there first."""
         ids = [f"{self.run}-{plan.update:06d}-{number:03d}" for number in range(plan.simulated)]
+        if not self._logs:
+            return list(self.speak(plan, list(enumerate(ids))))
         missing = [(number, name) for number, name in enumerate(ids) if name not in log]
         made = list(self.speak(plan, missing))
         log.append_many(made, run=self.run)

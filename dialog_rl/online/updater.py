@@ -182,6 +182,7 @@ class Updater:
             why=due.why,
             start=self.course.start,
             anchor=self.study.material.anchor.version,
+            champion=self.course.champion,
             episodes=(*(facts.chosen for facts in due.chosen), *(Chosen(episode_id=f.episode_id) for f in logged)),
             simulated=simulated - len(logged),
             config=self.config.to_json(),
