@@ -53,13 +53,13 @@ class Frame(Screen[None]):
         with Horizontal(id="middle"):
             yield Review(
                 Older(Content(""), markup=False),
-                CardView(self._card, id="card-above"),
+                CardView(self._card, roomy=False, id="card-above"),
                 Static(WELCOME, id="welcome", markup=False),
                 Whole(Content(""), markup=False),
                 id="turns",
             )
             with Vertical(id="side"):
-                yield CardView(self._card, id="card-beside")
+                yield CardView(self._card, roomy=True, id="card-beside")
         yield Static(Content(""), id="status", markup=False)
         yield Composer(placeholder="Say something", id="composer")
         yield Footer(compact=True, show_command_palette=False)

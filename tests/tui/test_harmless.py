@@ -23,7 +23,7 @@ from dialog_rl.chat.card import Card, Wish
 from dialog_rl.episode import Message, Rating, Role, Step, ToolCall, Turn
 from dialog_rl.text import printable
 from dialog_rl.tui import harmless
-from dialog_rl.tui.card import told
+from dialog_rl.tui.card import spaced, told
 from dialog_rl.tui.transcript import Calls, Speech, TurnView, opinion
 from tests.tui import hostile
 from tests.tui.desk import run, shown
@@ -76,7 +76,7 @@ def test_everything_shown_of_facts_is_harmless() -> None:
             instructions=evil, example=evil, records=(evil,),
         )  # fmt: skip
         rating = Rating(episode_id="e", rater="r", value=0.25, tags=(evil,), comment=evil, correction=evil)
-        for content in (told(card), opinion(rating)):
+        for content in (told(card), spaced(card), opinion(rating)):
             assert not hostile.FORBIDDEN.search(content.plain)
 
 
