@@ -30,6 +30,11 @@ def printable(text: str) -> str:
     return _UNSAFE.sub(_escape, text.replace("\r\n", "\n"))
 
 
+def cleared(text: str) -> str:
+    """`text` without the characters that `printable` would write as escapes."""
+    return _UNSAFE.sub("", text)
+
+
 def one_line(text: str, limit: int = 300) -> str:
     """`printable`, on one line, at most `limit` characters: for error lines and table cells."""
     flat = _SPACES.sub(" ", printable(text[: 4 * limit])).strip()

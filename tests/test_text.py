@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from dialog_rl.text import columns, one_line, pad, printable, table, unsafe
+from dialog_rl.text import cleared, columns, one_line, pad, printable, table, unsafe
 
 
 def test_no_control_bidi_tag_or_surrogate_character_survives() -> None:
@@ -50,3 +50,8 @@ def test_columns_counts_what_a_terminal_shows() -> None:
 def test_a_table_lines_up_in_columns_as_wide_as_a_terminal_shows_them() -> None:
     shown = table(["name", "n"], [["你好", 5], ["a\x1b[2Jb", 12]], right=[1])
     assert shown.splitlines() == ["name        n", "---------  --", "你好        5", "a\\x1b[2Jb  12"]
+
+
+def test_what_is_cleared_has_nothing_left_that_would_be_escaped_and_loses_nothing_else() -> None:
+    text = "a\x1b[2J\u202eb\r\n\tc\ud800 \u9000\u6b3e"
+    assert cleared(text) == "a[2Jb\n\tc \u9000\u6b3e" and printable(cleared(text)) == cleared(text)

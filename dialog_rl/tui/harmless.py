@@ -15,7 +15,7 @@ from textual.color import Color
 from textual.content import Content
 from textual.filter import LineFilter
 
-from dialog_rl.text import one_line, printable, unsafe
+from dialog_rl.text import cleared, one_line, printable, unsafe
 
 MUTED = "$foreground 60%"
 """The style of what matters less."""
@@ -36,7 +36,7 @@ def line(text: str, limit: int = 300) -> Content:
 def typed(text: str) -> str:
     """What somebody pasted, as it may stand in an editor: line breaks as they should be, no control characters."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return "".join(char for char in text if not unsafe(char)).expandtabs(_TAB)
+    return cleared(text).expandtabs(_TAB)
 
 
 class Stream:
@@ -67,4 +67,4 @@ class Harmless(LineFilter):
 
 
 def _dropped(text: str) -> str:
-    return "".join(" " if char in "\t\n" else char for char in text if not unsafe(char))
+    return cleared(_BREAKS.sub(" ", text))
