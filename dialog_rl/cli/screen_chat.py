@@ -94,6 +94,8 @@ def receipts_of(session: ChatSession, settings: Settings) -> dict[str, str]:
 def told(receipt: Receipt, session: ChatSession) -> str:
     """One receipt in a few words."""
     fate, reason = str(receipt.fate), receipt.reason
+    if receipt.rating.value is None:
+        return ""
     if fate == "waiting" and not session.trains:
         return "kept, and not learnt from; ctrl+l allows it"
     if fate == "waiting" and session.ended is None:
@@ -114,9 +116,11 @@ def earlier(settings: Settings, version: str) -> str:
         promotion.version
         for store in reversed(opening.stores(settings))
         for promotion in journal.read(store)
-        if promotion.alias == CHAMPION and promotion.event.moves and promotion.version
+        if promotion.alias == CHAMPION and promotion.event.moves and (store / promotion.version).is_dir()
     ]
-    before = champions[: champions.index(version)] if version in champions else []
+    before = (
+        [other for other in champions[: champions.index(version)] if other != version] if version in champions else []
+    )
     if before:
         return before[-1]
     try:

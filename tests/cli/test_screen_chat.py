@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from dialog_rl.cli.speaking import LateVoices
 from dialog_rl.config import Paths, Settings
 from dialog_rl.episode import Rating
 from dialog_rl.episode_log.log import EpisodeLog
-from dialog_rl.lm import promotions
+from dialog_rl.lm import promotions, versions
 from dialog_rl.online.receipts import Fate, Receipt
 from tests.chat.scripted import ScriptedVoices, db, setting
 
@@ -70,8 +71,22 @@ def test_the_version_before_is_the_champion_before_and_at_first_the_base(with_ba
     (base,) = (folder.name for folder in store.glob("[0-9a-f]*"))
     assert screen_chat.earlier(settings, base) == ""
     assert screen_chat.earlier(settings, "another") == base
-    promotions.promote(store, "champion", base, reason="test")
-    assert screen_chat.earlier(settings, base) != base
+    other, gone = _twin(store, base, "0" * 16), _twin(store, base, "1" * 16)
+    for version in (base, gone, other):
+        promotions.promote(store, "champion", version, reason="test")
+    shutil.rmtree(store / gone)
+    assert screen_chat.earlier(settings, other) == base
+
+
+def _twin(store: Path, version: str, name: str) -> str:
+    """The same weights as another version."""
+    with (store / version / "tokenizer.model").open("rb") as tokenizer:
+        content = tokenizer.read()
+
+    def fill(folder: Path) -> None:
+        (folder / "tokenizer.model").write_bytes(content + name.encode())
+
+    return versions.publish(store, fill).id
 
 
 def test_voices_load_once_and_other_versions_on_demand() -> None:

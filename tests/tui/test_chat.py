@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -636,5 +637,43 @@ def test_putting_a_conversation_away_is_asked_twice(tmp_path: Path) -> None:
                 await there.until(lambda: not isinstance(there.app.screen, AskYes))
             await there.until(lambda: there.session.id != first)
             assert there.chat.desk.room.saved() == []
+
+    run(scene)
+
+
+def test_two_thousand_turns_open_as_quickly_as_twenty(tmp_path: Path) -> None:
+    def begin(room):  # type: ignore[no-untyped-def]
+        session = room.new("retail", 1)
+        session.say("hello")
+        list(session.answer())
+        ended = session.leave()
+        (turn, _) = ended.turns
+        long = replace(ended, episode_id="long", turns=(turn,) * 2000)
+        return type(session).closed(session.log, session.voices, session.setting, long)
+
+    async def scene() -> None:
+        async with shown(tmp_path, "one", begin=begin) as there:
+            started = time.process_time()
+            await there.chat.show(there.session)
+            await there.pilot.pause()
+            assert time.process_time() - started < 1.5 and "1,980 earlier turns" in there.text("Older")
+
+    run(scene)
+
+
+def test_without_colour_everything_is_grey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def scene() -> None:
+        async with shown(tmp_path, LOOK, "one") as there:
+            await there.say("a")
+            await there.press("ctrl+n")
+            await there.until(lambda: there.turns[0].remark.display)
+            await there.pilot.pause()
+            strips = there.chat._compositor.render_strips()  # noqa: SLF001
+            colours = {c for strip in strips for s in strip if s.style for c in (s.style.color, s.style.bgcolor) if c}
+            triplets = [colour.triplet for colour in colours if colour.triplet is not None]
+            assert triplets and all(t.red == t.green == t.blue for t in triplets)
+            assert "▼ bad" in "".join(s.text for strip in strips for s in strip)
 
     run(scene)

@@ -1,6 +1,6 @@
 """Nothing a stranger wrote reaches the terminal as anything but visible text.
 
-TERMINAL_FUZZ=1000000 gives the campaign its full size; without it, it is a sample.
+TERMINAL_FUZZ=1000000 gives the campaigns their full size, of which a fiftieth is drawn; without it, they are samples.
 """
 
 from __future__ import annotations
@@ -145,7 +145,9 @@ class Stage(App[None]):
 def test_a_real_driver_is_sent_nothing_but_drawing_and_harmless_text() -> None:
     """Widgets are drawn for a terminal that is a string, raw Static and Markdown among them."""
     rng = random.Random(5)
-    texts = [*hostile.PIECES, *(hostile.text(rng) for _ in range(FULL // 50 if FULL else 60))]
+    together = 20 if FULL else 5
+    drawn = (("\n".join(hostile.text(rng) for _ in range(together))) for _ in range(FULL // 50 // together or 10))
+    texts = [*hostile.PIECES, *drawn]
 
     async def scene() -> None:
         app = Stage(driver_class=Recorder)
