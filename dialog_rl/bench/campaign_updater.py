@@ -20,6 +20,7 @@ from dialog_rl.bench.rehearsal import World
 from dialog_rl.episode_log.records import Kind
 from dialog_rl.errors import CheckpointError, DialogRLError
 from dialog_rl.lm import checkpoints, journal, versions
+from dialog_rl.lm.threads import use_threads
 from dialog_rl.online.course import CHECKPOINTS, HOMES, read_state
 
 FULL = 3_000
@@ -69,6 +70,7 @@ def prepare(root: Path, chats: int = CHATS) -> World:
 
 def learn(root: Path) -> None:
     """An updater's process: everything that is queued, then the end."""
+    use_threads(1)  # a forked process has none of its parent's, and would wait for them
     world = World(root)
     with world.open_log() as log:
         world.learn(log)

@@ -8,18 +8,21 @@ import click
 
 from dialog_rl.cli import opening
 from dialog_rl.cli.options import as_json
-from dialog_rl.cli.output import emit, emit_json, note
+from dialog_rl.cli.output import Progress, emit, emit_json, note
 from dialog_rl.config import resolve
 
 TIMED = ("rollout", "update", "iteration")
+CAMPAIGNS = ("logging-kills", "updater-kills", "checkpoints")
 
 
 @click.command()
-@click.argument("what", type=click.Choice([*TIMED, "all", "gate"]), default="all")
+@click.argument("what", type=click.Choice([*TIMED, "all", "gate", *CAMPAIGNS]), default="all")
 @click.option("--dialogues", type=click.IntRange(min=1), help="Dialogues at once.")
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Rounds of each way.")
-@click.option("--full", is_flag=True, help="The gate's whole campaign: 5,000 gates for each figure, about two minutes.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the gate's campaign.")
+@click.option(
+    "--full", is_flag=True, help="A whole campaign instead of a sample: thousands of gates, kills or damages."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of a campaign.")
 @as_json
 def bench(what: str, dialogues: int | None, repeats: int, full: bool, seed: int, as_json: bool) -> None:
     """Measure rollouts, updates or a whole iteration against the usual way, same model and work.
@@ -27,7 +30,12 @@ def bench(what: str, dialogues: int | None, repeats: int, full: bool, seed: int,
     The usual ways: Hugging Face generate with the whole history fed again each turn, and one padded row a turn in PPO.
 
     'gate' measures the gate instead: how often it passes candidates that it should not, and those that it should.
+    'logging-kills', 'updater-kills' and 'checkpoints' kill who logs and who learns, and damage checkpoints: it is an
+    error if anything is lost, doubled, accepted, or other than without (--full: 10,000, 3,000 and 5,000 times).
     """
+    if what in CAMPAIGNS:
+        _campaign(what, full, seed, as_json)
+        return
     if what == "gate":
         _gate(full, seed, as_json)
         return
@@ -54,6 +62,18 @@ def _gate(full: bool, seed: int, as_json: bool) -> None:
         emit_json("bench", result)
     else:
         emit("\n".join(lines(result)) + "\n")
+
+
+def _campaign(what: str, full: bool, seed: int, as_json: bool) -> None:
+    from dialog_rl.bench.campaigns import run_campaign
+
+    opening.prepare_torch(resolve({"agent.threads": 1}).settings)  # what is forked must have no threads
+    with Progress(what) as progress:
+        result = run_campaign(what, full=full, seed=seed, progress=lambda done: progress.at(done))
+    if as_json:
+        emit_json("bench", result)
+    else:
+        emit(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in result.items()))
 
 
 def _run(name: str, dialogues: int | None, repeats: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dialog_rl.cli import opening
+from dialog_rl.cli.forget import forget
 from dialog_rl.cli.options import as_json
 from dialog_rl.cli.output import emit, emit_json, note, style
 from dialog_rl.config import resolve
@@ -28,7 +29,7 @@ SPEAKER = {"customer": "cyan", "agent": "green", "call": "yellow", "answer": "br
 
 @click.group()
 def episodes() -> None:
-    """List, show and export logged episodes."""
+    """List, show, export and forget logged episodes."""
 
 
 @contextmanager
@@ -202,3 +203,6 @@ def export(
                 stream.write(json.dumps(to_json(logged.episode), allow_nan=False) + "\n")
                 count += 1
     note(f"{count} episodes" + (f" written to {out}" if out is not None else ""))
+
+
+episodes.add_command(forget)

@@ -16,12 +16,12 @@ from dialog_rl.cli import opening
 from dialog_rl.cli.options import as_json, environment_options, open_environment
 from dialog_rl.cli.output import counted, duration, emit, emit_json, note
 from dialog_rl.config import Settings, resolve
-from dialog_rl.errors import EpisodeLogError
+from dialog_rl.episode_log.log import EpisodeLog
+from dialog_rl.errors import DialogRLError, EpisodeLogError
 from dialog_rl.text import one_line, table
 
 if TYPE_CHECKING:
     from dialog_rl.cli.updating import Wanted
-    from dialog_rl.episode_log.log import EpisodeLog
     from dialog_rl.online.looking_in import Outlook
     from dialog_rl.online.receipts import Receipt
     from dialog_rl.online.updater import Report
@@ -92,17 +92,10 @@ def learn(
         gate={"pairs": gate_pairs, "cases": gate_cases},
     )
     with open_environment(config_file, plugin, no_plugin) as (resolved, plugins), updating.ended_by_signals():
-        settings = _with_threads(resolved.settings)
+        settings = updating.with_threads(resolved.settings)
         updating.step_back()
         for report in _updates(settings, plugins, wanted, ending):
             tell(report, as_json=as_json)
-
-
-def _with_threads(settings: Settings) -> Settings:
-    from dialog_rl.cli.updating import threads
-
-    agent = settings.agent.model_copy(update={"threads": threads(settings)})
-    return settings.model_copy(update={"agent": agent})
 
 
 def _updates(settings: Settings, plugins: Any, wanted: Wanted, ending: Callable[[], bool]) -> Iterator[Report]:
@@ -110,7 +103,6 @@ def _updates(settings: Settings, plugins: Any, wanted: Wanted, ending: Callable[
     opening.prepare_torch(settings)
     from dialog_rl.cli import updating
     from dialog_rl.episode_log.database import Disconnected
-    from dialog_rl.episode_log.log import EpisodeLog
 
     pause = 1.0
     while True:
@@ -155,7 +147,6 @@ def tell(report: Report, *, as_json: bool) -> None:
 def _opened(log: str | None, run: str) -> Iterator[tuple[Settings, Wanted, EpisodeLog]]:
     """A log to read, and what is asked about it."""
     from dialog_rl.cli.updating import Wanted
-    from dialog_rl.episode_log.log import EpisodeLog
 
     settings = resolve().settings
     wanted = Wanted(run=run, log=log, packs=(), config={}, gate={})
@@ -248,9 +239,49 @@ def quarantine(episode_id: str, reason: str, lift: bool, log: str | None) -> Non
     """Keep a conversation from being learnt from."""
     from dialog_rl.cli.updating import Wanted
     from dialog_rl.episode_log import learning
-    from dialog_rl.episode_log.log import EpisodeLog
 
     where = Wanted(run="learn", log=log, packs=(), config={}, gate={}).where(resolve().settings)
     with EpisodeLog.open(where) as opened:
         learning.quarantine(opened, episode_id, reason, lifted=lift)
     emit(f"{episode_id}: quarantine lifted" if lift else f"{episode_id}: quarantined")
+
+
+@learn.command()
+@log_option
+@run_option
+@click.option("--update", type=click.IntRange(min=1), help="Up to this update. Default: the last one that was judged.")
+@click.option("--pack", "packs", multiple=True, metavar="NAME|DIR", help="As the run had them.")
+@environment_options
+@as_json
+def replay(
+    log: str | None,
+    run: str,
+    update: int | None,
+    packs: tuple[str, ...],
+    as_json: bool,
+    config_file: Path | None,
+    plugin: tuple[Path, ...],
+    no_plugin: tuple[str, ...],
+) -> None:
+    """Make the weights of an update again from the log, and compare them with the version that it was.
+
+    On the same machine with as many threads they are the same to the bit. Nothing is changed by it.
+    """
+    from dialog_rl.cli import updating
+
+    wanted = updating.Wanted(run=run, log=log, packs=packs, config={}, gate={})
+    with open_environment(config_file, plugin, no_plugin) as (resolved, plugins):
+        settings = updating.with_threads(resolved.settings)
+        opening.prepare_torch(settings)
+        with EpisodeLog.open(wanted.where(settings), read_only=True) as opened:
+            again = updating.made_again(settings, plugins, wanted, opened, update)
+    if as_json:
+        emit_json("replay", {"update": again.update, "version": again.version, "made": again.made})
+    elif again.version == again.made:
+        emit(f"update {again.update}: the same again, bit for bit: version {again.made}")
+    if again.version != again.made:
+        raise ReplayDiffers(f"update {again.update}: version {again.version or '(none)'}, made again {again.made}")
+
+
+class ReplayDiffers(DialogRLError):
+    """The same update did not come out the same."""

@@ -27,7 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "evaluate": ("dialog_rl.cli.evaluate:evaluate", "Measure versions side by side on held-out customers."),
     "curves": ("dialog_rl.cli.curves:curves", "Draw the learning curves of runs into one picture."),
     "replay": ("dialog_rl.cli.replay:replay", "Run a logged episode again, bit for bit or with another version."),
-    "episodes": ("dialog_rl.cli.episodes:episodes", "List, show and export logged episodes."),
+    "episodes": ("dialog_rl.cli.episodes:episodes", "List, show, export and forget logged episodes."),
     "versions": ("dialog_rl.cli.versions:versions", "List, compare, promote, veto and roll back versions."),
     "scenarios": ("dialog_rl.cli.scenarios:scenarios", "List, show, lint and start scenario packs."),
     "pretrain": ("dialog_rl.cli.pretrain:pretrain", "Make a base model for packs from the expert's demonstrations."),

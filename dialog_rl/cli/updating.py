@@ -107,21 +107,21 @@ def open_updater(
     config = learn_config(wanted.config)
     store = open_store(settings, config, wanted.run)
     gate_config = replace(GateConfig(), **{name: value for name, value in wanted.gate.items() if value is not None})
-    material = _material(settings, plugins, wanted, store)
+    made_with = material(settings, plugins, wanted, store)
     gate = Gate(
-        material.stages,
+        made_with.stages,
         model_play(gate_config),
         gate_config,
         veto=lambda version_id: journal.vetoed(store.root).get(version_id, ""),
         progress=progress,
     )
-    updater = Updater(wanted.folder(settings), log, store, gate, material, config, lease)
+    updater = Updater(wanted.folder(settings), log, store, gate, made_with, config, lease)
     for rejected in updater.resume():
         note(f"warning: passed over {rejected.path.name}: {rejected.reason}")
     return updater
 
 
-def _material(settings: Settings, plugins: Plugins, wanted: Wanted, store: VersionStore) -> Material:
+def material(settings: Settings, plugins: Plugins, wanted: Wanted, store: VersionStore) -> Material:
     from dialog_rl.online.study import Material
 
     packs = opening.all_packs(plugins, wanted.packs or settings.train.packs)
@@ -132,6 +132,43 @@ def _material(settings: Settings, plugins: Plugins, wanted: Wanted, store: Versi
         live_rewards=lambda ratings: live_rewards(plugins, ratings),
         simulated_rewards=opening.open_rewards(settings, plugins),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeAgain:
+    """An update that was made once more."""
+
+    update: int
+    version: str
+    """What it was the first time; empty if no version was made of it."""
+    made: str
+    """The id that the weights would have as a version now."""
+
+
+def made_again(settings: Settings, plugins: Plugins, wanted: Wanted, log: EpisodeLog, update: int | None) -> MadeAgain:
+    """Replay a run up to an update. Raises CheckpointError if the log does not tell how."""
+    from tempfile import TemporaryDirectory
+
+    from dialog_rl.episode_log import learning
+    from dialog_rl.episode_log.records import Kind
+    from dialog_rl.lm import versions
+    from dialog_rl.online.replaying import course_of, replay
+
+    verdicts = [learning.verdict_from(e.document) for e in log.events(kinds=(Kind.VERDICT,))]
+    made = {verdict.update: verdict.version for verdict in verdicts if verdict.run == wanted.run}
+    number = update or max((n for n, version in made.items() if version), default=0)
+    store = open_store(settings, learn_config(wanted.config), wanted.run)
+    study = replay(
+        course_of(log, wanted.run, number),
+        log,
+        wanted.run,
+        lambda anchor: replace(material(settings, plugins, wanted, store), anchor=store.open(anchor)),
+        lambda version: store.root / version,
+        progress=lambda record: note(f"update {record.update} made again"),
+    )
+    with TemporaryDirectory() as folder:
+        again = versions.publish(Path(folder), study.material.model.save).id
+    return MadeAgain(update=number, version=made.get(number, ""), made=again)
 
 
 def live_rewards(plugins: Plugins, ratings: RatingsInUse) -> Sequence[Reward]:
@@ -149,11 +186,12 @@ def step_back() -> None:
         return  # no Linux, or not allowed
 
 
-def threads(settings: Settings) -> int:
-    """CPU threads to learn with: one core is left to whoever talks."""
+def with_threads(settings: Settings) -> Settings:
+    """Settings by which one core is left to whoever talks, unless they say how many threads there are to be."""
     from dialog_rl.lm.threads import available_cores
 
-    return settings.agent.threads or max(1, available_cores() - 1)
+    threads = settings.agent.threads or max(1, available_cores() - 1)
+    return settings.model_copy(update={"agent": settings.agent.model_copy(update={"threads": threads})})
 
 
 @contextmanager

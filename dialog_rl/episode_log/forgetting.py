@@ -63,9 +63,10 @@ def related(log: EpisodeLog, episode_ids: Iterable[str]) -> tuple[str, ...]:
 
 
 def forget(log: EpisodeLog, episode_ids: Collection[str], raters: Collection[str] = ()) -> Forgotten:
-    """Delete conversations, and all ratings of some raters, for good. A line in the log tells how much is gone.
+    """Delete conversations, and all ratings of some raters, for good.
 
-    Safe to repeat. The backups that migrations made of an SQLite log are removed with it.
+    That it is done, and which updates had learnt from it, is told in the log before, so a deletion that was cut off can
+    be done again. The backups that migrations made of an SQLite log are removed with it.
     """
     gone = set(episode_ids)
     rated = [
@@ -73,12 +74,8 @@ def forget(log: EpisodeLog, episode_ids: Collection[str], raters: Collection[str
         if event.document["rater"] in raters and event.episode_id not in gone
     ]  # fmt: skip
     keys = {event.event_id for event in rated}
-    found = Forgotten(
-        episodes=tuple(sorted(gone)), ratings=len(rated), updates=_updates(log, gone, keys)
-    )  # fmt: skip
-    if log.database.is_sqlite:
-        with log.database.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA secure_delete=ON")
+    found = Forgotten(episodes=tuple(sorted(gone)), ratings=len(rated), updates=_updates(log, gone, keys))
+    log.writer.append([_told(found, log.last_seq())])
     with log.database.write() as connection:
         if log.database.is_sqlite:
             connection.exec_driver_sql("PRAGMA secure_delete=ON")
@@ -87,7 +84,6 @@ def forget(log: EpisodeLog, episode_ids: Collection[str], raters: Collection[str
         fp("log.forget.before_commit")
     fp("log.forget.committed")
     _clean(log)
-    log.writer.append([_tombstone(found, log.last_seq())])
     return found
 
 
@@ -144,6 +140,6 @@ def _clean(log: EpisodeLog) -> None:
         copy.unlink()
 
 
-def _tombstone(found: Forgotten, seq: int) -> NewEvent:
+def _told(found: Forgotten, seq: int) -> NewEvent:
     body = encode({"conversations": len(found.episodes), "ratings": found.ratings, "updates": found.updates})
     return NewEvent(event_id=f"{Kind.FORGOTTEN}:{seq}", kind=Kind.FORGOTTEN, episode_id="", body=body)

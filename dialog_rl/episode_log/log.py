@@ -190,6 +190,14 @@ class EpisodeLog:
         """Everything that happened in and to one episode or conversation, in order."""
         return self._select(schema.events.c.episode_id == episode_id)
 
+    def ended_before(self, moment: float) -> Iterator[str]:
+        """Conversations with people whose episode was recorded before a moment, in seconds since the epoch."""
+        begun = select(schema.events.c.episode_id).where(schema.events.c.kind == str(Kind.BEGIN))
+        table = schema.events.c
+        for event in self._select(table.kind == str(Kind.EPISODE), table.episode_id.in_(begun)):
+            if event.recorded_at < moment:
+                yield event.episode_id
+
     def last_seq(self) -> int:
         """The sequence number of the latest event; 0 in an empty log."""
         with self.database.read() as connection:

@@ -171,6 +171,17 @@ def clear(root: Path, *, keep: Collection[str] = (), keep_last: int = 3) -> tupl
         return tuple(v for v in unneeded(root, keep=keep, keep_last=keep_last) if _remove_unpinned(root, v))
 
 
+def remove(root: Path, version_id: str) -> bool:
+    """Remove a version for good, whoever may still need it; False if a process has pinned it, which must let go first.
+
+    Raises CheckpointError for one that an alias means.
+    """
+    if version_id in journal.standing(root).values():
+        raise CheckpointError(f"version {version_id} is meant by an alias; let that mean another one first")
+    with durable.failing_as(CheckpointError, f"{root}: cannot remove"), durable.locked(root / versions.LOCK):
+        return not (root / version_id).exists() or _remove_unpinned(root, version_id)
+
+
 def unneeded(root: Path, *, keep: Collection[str] = (), keep_last: int = 3) -> tuple[str, ...]:
     """The versions that `clear` would remove, but for those that someone has pinned; oldest first."""
     needed = {*keep, *journal.standing(root).values(), *_meant_last(root, keep_last)}

@@ -33,8 +33,12 @@ class Course:
     """Version → the training state it was published from."""
     refused: int = 0
     """Candidates refused in a row."""
+    settled: int = 0
+    """The last update whose verdict this course has taken in for good; of a later one it is taken in again."""
     cursor: int = 0
     """Up to where the log was taken in for the last update."""
+    heeded: int = 0
+    """Sequence number of the last event of forgetting that these weights were made without."""
     record: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Of the last update."""
 

@@ -266,8 +266,8 @@ class Updater:
     def _settle(self) -> Verdict:
         """Tell what the last update used, and see its weights through the gate. Safe to repeat."""
         update, record = self.course.update, self.course.record
-        if update == 0:
-            return Verdict(run=self.run, update=0, version="", promoted=False, reason="nothing was learnt yet")
+        if update <= self.course.settled:
+            return Verdict(run=self.run, update=update, version="", promoted=False, reason="nothing new was learnt")
         learning.tell(
             self.log,
             *(

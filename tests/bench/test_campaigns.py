@@ -65,3 +65,11 @@ def test_the_campaign_notices_when_nothing_is_verified(tmp_path: Path, monkeypat
     monkeypatch.setattr(versions, "verify", trusting)
     with pytest.raises(Accepted):
         damage_checkpoints(tmp_path, 50, seed=1)
+
+
+def test_a_campaign_is_run_by_its_name(capfd: pytest.CaptureFixture[str]) -> None:
+    from dialog_rl.bench import campaigns
+
+    done: list[int] = []
+    told = campaigns.run_campaign("logging-kills", full=False, seed=1, progress=done.append)
+    assert told["kills"] == len(done) == 100 and told["acknowledged"] > 100 and told["lost"] == 0

@@ -165,3 +165,38 @@ def updating_now(world: World) -> bool:
             return False
     except TimeoutError:
         return True
+
+
+def test_an_update_is_made_again_from_the_log(world: World, log: EpisodeLog, run: Run) -> None:
+    world.chat(log, 1, 2, 3)
+    run("learn", *QUICK)
+    again = run("learn", "replay", "--json")
+    assert again.code == 0 and again.json()["made"] == again.json()["version"], again.err
+
+
+def test_forgetting_asks_first_and_then_leaves_nothing(world: World, log: EpisodeLog, run: Run) -> None:
+    world.chat(log, 1, 2, 3)
+    run("learn", *QUICK)
+    exports = world.root / "chat" / "exports"
+    exports.mkdir()
+    (exports / "chat-2.md").write_text("what was said")
+    (world.root / "chat" / "names.json").write_text(json.dumps({"chat-2": "my name", "chat-3": "another"}))
+    refused = run("episodes", "forget", "chat-2")
+    assert refused.code == 2 and "say so with --yes" in refused.error() and "chat-2" in log
+    done = run("episodes", "forget", "chat-2", "--yes", "--json").json()
+    assert done["forgotten"]["episodes"] == ["chat-2"] and done["unlearnt"]["since"] == 1
+    assert "chat-2" not in log and not list(exports.iterdir())
+    for path in world.root.rglob("*"):
+        assert not path.is_file() or b"chat-2" not in path.read_bytes(), path
+    assert run("learn", "status", "--json").json()["conversations_used"] == 2
+
+
+def test_what_is_too_old_is_forgotten(world: World, log: EpisodeLog, run: Run) -> None:
+    world.chat(log, 1)
+    assert run("episodes", "forget", "--older-than", "1", "--yes", "--json").json()["forgotten"]["episodes"] == []
+    assert run("episodes", "forget", "--older-than", "0", "--yes").code == 0 and log.count() == 0
+
+
+def test_forgetting_nothing_in_particular_is_refused(world: World, log: EpisodeLog, run: Run) -> None:
+    assert run("episodes", "forget", "--yes").code == 2
+    assert "no conversation 'x'" in run("episodes", "forget", "x", "--yes").error()

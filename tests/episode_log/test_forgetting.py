@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dialog_rl import faults
 from dialog_rl.episode import Message, Rating, Role, StopReason
 from dialog_rl.episode_log import learning
 from dialog_rl.episode_log.forgetting import forget, related
@@ -81,8 +82,8 @@ def test_the_log_goes_on_after_it(log: EpisodeLog):
     secret(log)
     before = log.last_seq()
     forget(log, ["e1"])
-    (tombstone,) = log.events(since=before)
-    assert tombstone.kind == Kind.FORGOTTEN and tombstone.document["conversations"] == 1
+    (told,) = log.events(since=before)
+    assert told.kind == Kind.FORGOTTEN and told.document == {"conversations": 1, "ratings": 0, "updates": []}
     assert log.append(made.episode("e2")) == before + 2
 
 
@@ -101,3 +102,20 @@ def test_what_branched_off_repeats_the_same_words_and_goes_too(log: EpisodeLog):
     assert set(related(log, ["b"])) == {"a", "b", "c"} and related(log, ["d"]) == ("d",)
     with pytest.raises(EpisodeLogError, match="no conversation 'x'"):
         related(log, ["x"])
+
+
+@pytest.mark.parametrize("label", ["log.forget.before_commit", "log.forget.committed"])
+def test_forgetting_that_was_cut_off_can_be_done_again(tmp_path: Path, label: str):
+    with EpisodeLog.open(tmp_path / "log.sqlite") as log:
+        secret(log)
+        planned(log, "e1")
+        faults.arm(f"{label}:1:raise")
+        try:
+            with pytest.raises(faults.InjectedFault):
+                forget(log, ["e1"])
+        finally:
+            faults.disarm()
+        forget(log, ["e1"])
+        told = [event.document["updates"] for event in log.events(kinds=(Kind.FORGOTTEN,))]
+        assert told[0] == [["learn", 1]]
+    assert CANARY.encode() not in (tmp_path / "log.sqlite").read_bytes()
