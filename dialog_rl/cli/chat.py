@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dialog_rl.chat.card import card_of
-from dialog_rl.cli import opening
+from dialog_rl.cli import beside, opening
 from dialog_rl.cli.live_rewards import RewardsAtHand
 from dialog_rl.cli.options import environment_options, open_environment
 from dialog_rl.cli.speaking import LateVoices, ModelVoices
@@ -38,7 +38,7 @@ CHAMPION = "champion"
 @click.option("--customer", type=click.IntRange(min=0), help="Whose place you take, by number. Default: anybody's.")
 @click.option("--free", is_flag=True, help="Want whatever you like, rather than what a customer wants.")
 @click.option("--resume", metavar="ID|last", help="Go on with a conversation that was broken off.")
-@click.option("--learn/--no-learn", default=None, help="Let what you say be learnt from, or not. Default: not.")
+@click.option("--learn/--no-learn", default=None, help="Learn from what you say, beside it. Default: not.")
 @click.option("--temperature", type=click.FloatRange(min=0), default=0.0, show_default=True, help="0: no chance in it.")
 @environment_options
 def chat(
@@ -68,7 +68,9 @@ def chat(
         settings = resolved.settings
         (stage,) = opening.open_stages(plugins, (pack,))
         on_screen = not plain and screen_chat.has_a_screen()
+        learns = bool(learn) and settings.agent.version == CHAMPION
         with (
+            beside.updater(settings, pack, handed_on(config_file, plugin, no_plugin)) if learns else nullcontext(),
             open_room(settings, plugins, stage, temperature) as (room, voices),
             RewardsAtHand(settings, plugins, room.folder / opening.LOG) as rewards,
         ):
@@ -82,6 +84,13 @@ def chat(
         screen_chat.leave_loading(code)
     if code:
         raise SystemExit(code)
+
+
+def handed_on(config_file: Path | None, plugin: Sequence[Path], no_plugin: Sequence[str]) -> list[str]:
+    """The environment of this command as options of another."""
+    options = ["--config", str(config_file)] if config_file else []
+    options += [word for file in plugin for word in ("--plugin", str(file))]
+    return options + [word for name in no_plugin for word in ("--no-plugin", name)]
 
 
 @contextmanager
