@@ -77,9 +77,8 @@ class DialogApp(App[str]):
         timeout: float | None = None,
         markup: bool = False,
     ) -> None:
-        super().notify(
-            printable(message), title=printable(title), severity=severity, timeout=timeout, markup=markup and False
-        )
+        # Never as markup, whoever asks for it.
+        super().notify(printable(message), title=printable(title), severity=severity, timeout=timeout, markup=False)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         if screen is self.chat:
@@ -103,7 +102,7 @@ class DialogApp(App[str]):
                 ("", screen),
                 ("Looking back", screen.review),
             )
-            self.push_screen(HelpScreen(keys_of(self, *places)))
+            self.push_screen(HelpScreen(keys_of(self, self.desk.preferences.keys, *places)))
 
     async def action_quit(self) -> None:
         self.end(0)

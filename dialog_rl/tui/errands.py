@@ -90,7 +90,8 @@ class Errands:
         return await asyncio.wrap_future(self._clerk.submit(errand, *args, **kwargs))
 
     def close(self) -> None:
-        self._clerk.shutdown(wait=True)
+        """What has begun is finished; what has not is dropped."""
+        self._clerk.shutdown(wait=False, cancel_futures=True)
 
 
 def why(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from textual.app import App, ComposeResult
@@ -54,13 +55,16 @@ def _row(key: str, what: str, width: int) -> Content:
     return Content.styled(f"{key:<{width}}  ", "$accent").append(harmless.line(what))
 
 
-def keys_of(app: App[Any], *places: tuple[str, object]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The keys of widgets and screens, as they are bound after somebody has changed them."""
+def keys_of(
+    app: App[Any], chosen: Mapping[str, str], *places: tuple[str, object]
+) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The keys of widgets and screens; `chosen`: those that somebody has bound otherwise, by the binding's id."""
     found: list[tuple[str, list[tuple[str, str]]]] = []
     for title, node in places:
         rows: dict[str, list[str]] = {}
         for _, binding in node._bindings:  # type: ignore[attr-defined]
             if binding.id and binding.description:
-                rows.setdefault(binding.description, []).append(app.get_key_display(binding))
+                shown = chosen.get(binding.id) or app.get_key_display(binding)
+                rows.setdefault(binding.description, []).append(shown)
         found.append((title, [(" ".join(dict.fromkeys(keys)), what) for what, keys in rows.items()]))
     return found

@@ -67,7 +67,8 @@ class Ending:
     def __init__(self, terminal: Terminal, leave: Callable[[int], None], *, patience: float = PATIENCE) -> None:
         """leave: begins the orderly end with an exit code; called in the main thread, between any two instructions."""
         self._terminal, self._leave, self._patience = terminal, leave, patience
-        self._asked = False
+        self._impatience: threading.Timer | None = None
+        """Runs from the first signal on."""
 
     def install(self) -> Callable[[], None]:
         """Listen to the signals. Returns what stops listening."""
@@ -76,16 +77,17 @@ class Ending:
         def uninstall() -> None:
             for number, handler in before.items():
                 signal.signal(number, handler)
+            if self._impatience is not None:
+                self._impatience.cancel()
 
         return uninstall
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
+        if self._impatience is not None:
             self.at_once(number)
-        self._asked = True
-        timer = threading.Timer(self._patience, self.at_once, (number,))
-        timer.daemon = True
-        timer.start()
+        self._impatience = threading.Timer(self._patience, self.at_once, (number,))
+        self._impatience.daemon = True
+        self._impatience.start()
         self._leave(128 + number)
 
     def at_once(self, number: int) -> None:

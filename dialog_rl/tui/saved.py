@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import work
@@ -42,6 +43,7 @@ class SavedScreen(ModalScreen[Saved | None]):
     def __init__(self, room: ChatRoom, errands: Errands, words: str = "") -> None:
         super().__init__(classes="window")
         self._room, self._errands, self._words = room, errands, words
+        self._kept: list[Saved] = []
         self._found: list[Saved] = []
 
     def compose(self) -> ComposeResult:
@@ -56,14 +58,19 @@ class SavedScreen(ModalScreen[Saved | None]):
         await self._look()
 
     async def _look(self) -> None:
-        """List what fits the words; the highlight stays where it was."""
-        found = self.query_one(_List)
-        at = found.highlighted or 0
+        """Read what is kept."""
         try:
-            self._found = await self._errands.do(self._room.saved, self._words)
+            self._kept = await self._errands.do(self._room.saved)
         except DialogRLError as e:
             self._tell(str(e))
             return
+        self._list()
+
+    def _list(self) -> None:
+        """List what fits the words; the highlight stays where it was."""
+        found = self.query_one(_List)
+        at = found.highlighted or 0
+        self._found = [saved for saved in self._kept if saved.contains(self._words)]
         found.clear_options()
         found.add_options([Option(_row(saved)) for saved in self._found])
         found.highlighted = min(at, len(self._found) - 1) if self._found else None
@@ -76,9 +83,9 @@ class SavedScreen(ModalScreen[Saved | None]):
         at = self.query_one(_List).highlighted
         return self._found[at] if at is not None and at < len(self._found) else None
 
-    async def on_input_changed(self, event: Input.Changed) -> None:
+    def on_input_changed(self, event: Input.Changed) -> None:
         self._words = event.value
-        await self._look()
+        self._list()
 
     def on_input_submitted(self) -> None:
         self.query_one(_List).focus()
@@ -119,9 +126,9 @@ class SavedScreen(ModalScreen[Saved | None]):
             return
         self._tell(f"written to {path}")
 
-    async def _do(self, deed: object) -> None:
+    async def _do(self, deed: Callable[[], None]) -> None:
         try:
-            await self._errands.do(deed)  # type: ignore[arg-type]
+            await self._errands.do(deed)
         except DialogRLError as e:
             self._tell(str(e))
             return

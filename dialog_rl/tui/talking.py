@@ -72,6 +72,9 @@ class Talking(Frame):
         self.status("loading the model; you can begin to type")
         threading.Thread(target=self._prepare, name=LOADING, daemon=True).start()
 
+    def on_unmount(self) -> None:
+        self.errands.close()
+
     def _prepare(self) -> None:
         version, failure = "", ""
         try:

@@ -544,6 +544,9 @@ def test_keys_can_be_bound_otherwise(tmp_path: Path) -> None:
             await there.until(lambda: there.session.turns)
             await there.press("f8")
             await there.until(lambda: there.ratings())
+            await there.press("f1")
+            told = [str(static.visual) for static in there.app.screen.query(Static)]
+            assert any("f8" in text and "Good" in text for text in told)
 
     run(scene)
 
