@@ -20,6 +20,8 @@ from dialog_rl.pack import Pack, Step
 from dialog_rl.phrasing import phrase
 
 MAX_DOUBTS = 2
+RECOGNISING = -2
+"""Stands for a number in the plan, of the call that finds a forgotten slot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,10 +151,8 @@ class Expert:
     def _ask(self, slot: str, scope: dict[str, Any]) -> Message | None:
         if slot in self._slots:
             return None
-        found = self._recognised(slot, scope)
-        if found:
-            self._slots[slot] = found
-            return None
+        if self._described(slot, scope):
+            return self._recognise(slot, scope)
         return self._acknowledge(self._say(self._words.ask, self._pair(slot) or slot, scope))
 
     def _acknowledge(self, question: Message) -> Message:
@@ -168,17 +168,17 @@ class Expert:
         pairs = [k for k in self._words.ask if k.startswith(f"{slot}+") and k.partition("+")[2] not in self._slots]
         return pairs[0] if pairs and self._rng.random() < 0.5 else ""
 
-    def _recognised(self, slot: str, scope: Mapping[str, Any]) -> str:
-        """A forgotten slot, found by what the customer said instead in a list that a tool has shown."""
+    def _described(self, slot: str, scope: Mapping[str, Any]) -> bool:
+        """Whether the customer has said instead what the pack's tools can find a forgotten slot by."""
         hints = self._pack.file.intents[self._intent].hints.get(slot, {})
-        for hint in hints:
-            said = self._slots.get(hint)
-            for answer in scope.values():
-                for listed in answer.values() if isinstance(answer, Mapping) else ():
-                    if said and isinstance(listed, Mapping):
-                        if said in listed:
-                            return listed[said]
-        return ""
+        return slot in self._pack.file.recognise and "me" in scope and any(hint in self._slots for hint in hints)
+
+    def _recognise(self, slot: str, scope: dict[str, Any]) -> Message | None:
+        step = self._pack.file.recognise[slot]
+        message = self._call(step, RECOGNISING, scope)
+        if message is None:
+            self._slots[slot] = scope[step.name][slot]
+        return message
 
     def _call(self, step: Step, number: int, scope: dict[str, Any]) -> Message | None:
         kind = self._pack.file.tools[step.call].kind

@@ -75,7 +75,7 @@ def _compare(found: Any, operation: str, operand: Any) -> bool:
     if operation == "max":
         return _number(found) <= _number(operand)
     if operation == "outside":
-        return not any(same(found, one) for one in (operand.values() if isinstance(operand, Mapping) else operand))
+        return not any(same(found, one) for one in operand)
     raise ScenarioError(f"'{operation}' is not a comparison; there are: not, min, max, outside")
 
 

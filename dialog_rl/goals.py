@@ -31,16 +31,26 @@ LOWERCASE = 0.25
 
 
 def make_scenario(
-    pack: Pack, seed: int, *, split: str = "train", phrasing: str = "", intent: str = "", variant: str = ""
+    pack: Pack,
+    seed: int,
+    *,
+    split: str = "train",
+    phrasing: str = "",
+    intent: str = "",
+    variant: str = "",
+    two_items: float = TWO_ITEMS,
 ) -> Scenario:
-    """The customer of one seed. `phrasing` is "train" or "heldout"; it follows the split unless given."""
-    return _Maker(pack, seed, split, phrasing or ("heldout" if split == "heldout" else "train")).scenario(
-        intent, variant
-    )
+    """The customer of one seed. `phrasing` is "train" or "heldout"; it follows the split unless given.
+
+    two_items: chance of wanting a second thing.
+    """
+    maker = _Maker(pack, seed, split, phrasing or ("heldout" if split == "heldout" else "train"), two_items)
+    return maker.scenario(intent, variant)
 
 
 class _Maker:
-    def __init__(self, pack: Pack, seed: int, split: str, phrasing: str) -> None:
+    def __init__(self, pack: Pack, seed: int, split: str, phrasing: str, two_items: float) -> None:
+        self._two_items = two_items
         self._pack, self._file, self._seed, self._split, self._phrasing = pack, pack.file, seed, split, phrasing
         base = self._file.extends or self._file.name
         self._rng = generator(seed, "scenario", base, split)
@@ -134,7 +144,7 @@ class _Maker:
     def _choose_intents(self) -> list[str]:
         names = list(self._file.intents)
         weights = [self._file.intents[n].weight for n in names]
-        count = 2 if len(names) > 1 and self._rng.random() < TWO_ITEMS else 1
+        count = 2 if len(names) > 1 and self._rng.random() < self._two_items else 1
         chosen: list[str] = []
         while len(chosen) < count:
             name = self._rng.choices(names, weights)[0]

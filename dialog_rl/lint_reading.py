@@ -72,6 +72,7 @@ def _references(pack: Pack) -> Iterator[Finding]:
             for gold in circumstance.gold:
                 place = f"intents.{name}.variants.{variant}.gold"
                 yield from _call(pack, place, gold.get("tool", ""), gold.get("arguments", {}))
+    yield from _recognised(pack)
     customers = pack.file.tables.get(pack.file.customer)
     if customers is None:
         yield error(file, "customer", f"there is no table '{pack.file.customer}'; there are: {_list(pack.file.tables)}")
@@ -79,6 +80,19 @@ def _references(pack: Pack) -> Iterator[Finding]:
         for step in pack.file.identify:
             if step.ask and step.ask not in customers.fields:
                 yield error(file, "identify", f"asks for '{step.ask}', which a customer's record does not have")
+
+
+def _recognised(pack: Pack) -> Iterator[Finding]:
+    file = pack.folder / "pack.yaml"
+    for slot, step in pack.file.recognise.items():
+        yield from _call(pack, f"recognise.{slot}", step.call, step.arguments)
+        tool = pack.file.tools.get(step.call)
+        if tool is not None and slot not in tool.answer:
+            yield error(file, f"recognise.{slot}", f"{step.call} must answer with '{slot}'")
+    for name, intent in pack.file.intents.items():
+        for slot in intent.hints:
+            if slot not in pack.file.recognise:
+                yield error(file, f"intents.{name}.hints.{slot}", f"no tool finds it: 'recognise.{slot}' is missing")
 
 
 def _calls(pack: Pack, place: str, steps: Iterable[Step]) -> Iterator[Finding]:

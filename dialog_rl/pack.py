@@ -117,6 +117,9 @@ class PackFile(Document):
     tables: Mapping[str, Table] = {}
     tools: Mapping[str, Tool] = {}
     identify: tuple[Step, ...] = ()
+    recognise: Mapping[str, Step] = Field(
+        default={}, description="slot → the call that finds it by what a customer says who forgot it (see hints)"
+    )
     intents: Mapping[str, Intent] = {}
     articles: tuple[Article, ...] = ()
     policy: tuple[PolicyRule, ...] = ()

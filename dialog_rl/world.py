@@ -113,7 +113,7 @@ class World:
                 rows = [
                     r for r in self.rows(value["list"]).values() if all(same(r.get(f), v) for f, v in where.items())
                 ]
-                shown[key] = {str(r[value["key"]]): r[value["show"]] for r in rows}
+                shown[key] = [r[value["show"]] for r in rows]
             else:
                 shown[key] = resolve(value, scope)
         return shown

@@ -80,15 +80,23 @@ def test_it_asks_again_for_what_was_not_found() -> None:
 
 def test_it_doubts_a_number_once_before_it_refuses() -> None:
     expert, _ = cancelling()
-    doubt = expert.act((tool_says('{"customer":"C1","orders":{"blue lamp":"9999"}}'),))
+    doubt = expert.act((tool_says('{"customer":"C1","orders":["9999"]}'),))
     assert "7072" in doubt.text and "not in your account" not in doubt.text
     refusal = expert.act((customer_says("7072", Act(kind="inform", slot="order_id", value="7072")),))
     assert "not in your account" in refusal.text
 
 
+def test_it_asks_again_for_a_number_that_no_tool_knows() -> None:
+    expert, _ = cancelling(mistakes=Mistakes(overlooks_refusal=1.0))
+    reads = expert.act((tool_says('{"customer":"C1","orders":["9999"]}'),))
+    assert reads.text == 'get_order {"order_id":"7072"}'
+    asked = expert.act((tool_says("no such order", error=True),))
+    assert asked.tool_call is None and "7072" in asked.text and asked.text.endswith("?")
+
+
 def test_it_writes_only_after_a_yes() -> None:
     expert, _ = cancelling()
-    expert.act((tool_says('{"customer":"C1","orders":{"blue lamp":"7072"}}'),))
+    expert.act((tool_says('{"customer":"C1","orders":["7072"]}'),))
     proposal = expert.act((tool_says('{"item":"blue lamp","status":"pending","price":"9.00","date":"x","days":3}'),))
     assert proposal.tool_call is None and "7072" in proposal.text
     assert expert.act((customer_says("hm", Act(kind="confused")),)).tool_call is None
@@ -100,13 +108,15 @@ def test_it_recognises_an_order_by_what_it_is() -> None:
     acts = [Act(kind="intent", value="cancel_order"), Act(kind="inform", slot="name", value="Anna")]
     acts += [Act(kind="inform", slot="zip", value="12345"), Act(kind="inform", slot="item", value="blue lamp")]
     expert.act((customer_says("cancel my blue lamp", *acts),))
-    reads = expert.act((tool_says('{"customer":"C1","orders":{"red rug":"9999","blue lamp":"7072"}}'),))
+    finds = expert.act((tool_says('{"customer":"C1","orders":["9999","7072"]}'),))
+    assert finds.text == 'find_order {"customer":"C1","item":"blue lamp"}'
+    reads = expert.act((tool_says('{"order_id":"7072"}'),))
     assert reads.text == 'get_order {"order_id":"7072"}'
 
 
 def test_a_second_request_keeps_who_the_customer_is_and_nothing_else() -> None:
     expert, _ = cancelling()
-    expert.act((tool_says('{"customer":"C1","orders":{"blue lamp":"7072"}}'),))
+    expert.act((tool_says('{"customer":"C1","orders":["7072"]}'),))
     asked = expert.act((customer_says("and an invoice", Act(kind="intent", value="invoice")),))
     assert asked.tool_call is None and "order" in asked.text
 
@@ -137,7 +147,7 @@ def test_a_trainee_who_skips_identification_breaks_the_rule() -> None:
 
 def test_a_false_claim_is_made_once() -> None:
     expert, _ = cancelling(mistakes=Mistakes(claims_without_doing=1.0))
-    expert.act((tool_says('{"customer":"C1","orders":{"blue lamp":"7072"}}'),))
+    expert.act((tool_says('{"customer":"C1","orders":["7072"]}'),))
     expert.act((tool_says('{"item":"blue lamp","status":"pending","price":"9.00","date":"x","days":3}'),))
     claim = expert.act((customer_says("yes", Act(kind="affirm")),))
     assert claim.tool_call is None

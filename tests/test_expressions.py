@@ -12,7 +12,7 @@ from dialog_rl.expressions import fill, holds, holes, lookup, resolve, same
 SCOPE = {
     "order": {"id": "7001", "status": "pending", "days": 12},
     "slots": {"color": "Red"},
-    "me": {"orders": {"lamp": "7001"}},
+    "me": {"orders": ["7001"]},
 }
 
 

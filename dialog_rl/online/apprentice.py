@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dialog_rl.conversation import Conversation
 from dialog_rl.episode import Episode
-from dialog_rl.expert import TRAINEE, Expert, Mistakes
+from dialog_rl.expert import NONE, TRAINEE, Expert, Mistakes
 from dialog_rl.goals import make_scenario
 from dialog_rl.lm.demonstrations import Demonstration, in_processes
 from dialog_rl.plugins.loading import load_plugins
@@ -35,6 +35,10 @@ class Apprenticeship:
     """Names or folders; they take turns."""
     seed: int = 0
     mistakes: Mistakes = TRAINEE
+    careful: float = 0.5
+    """Share of the conversations without a mistake: what a trainee can do, and does not always do."""
+    two_items: float = 0.4
+    """Share of the customers who want two things: long conversations need more practice than they get."""
     split: str = "train"
 
 
@@ -50,9 +54,10 @@ def demonstrate(what: Apprenticeship, number: int) -> Demonstration:
     pack = what.packs[number % len(what.packs)]
     stage, rewards = _stage(pack)
     seed = derive(what.seed, "demonstration", number)
-    scenario = make_scenario(stage.pack, seed, split=what.split, phrasing="train")
+    scenario = make_scenario(stage.pack, seed, split=what.split, phrasing="train", two_items=what.two_items)
     conversation = stage.conversation(scenario, seed, episode_id=f"demonstration-{number}")
-    expert = Expert(stage.pack, generator(seed, "expert"), what.mistakes)
+    rng = generator(seed, "expert")
+    expert = Expert(stage.pack, rng, NONE if rng.random() < what.careful else what.mistakes)
     episode = converse(conversation, expert)
     scored = score_episodes(rewards, [episode])
     return Demonstration(

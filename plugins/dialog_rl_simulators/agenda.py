@@ -82,7 +82,7 @@ class AgendaUser:
         self._start_item()
         opening, acts = self._opening()
         greeting = next((g for g in self._words.greetings if opening.lower().startswith(g)), "")
-        first = _lower_first(opening[len(greeting) :])
+        first = self._lower_first(opening[len(greeting) :])
         return self._say(self._phrase(self._words.other, "next", {"open": first}), acts)
 
     def _opening(self) -> tuple[str, list[Act]]:
@@ -165,7 +165,7 @@ class AgendaUser:
             return self._give_up()
         acts = [self._tell(slot) for slot in known]
         parts = [self._act_text(act) for act in acts]
-        rest = _lower_first(self._words.gap.join(parts[1:]))
+        rest = self._lower_first(self._words.gap.join(parts[1:]))
         joined = self._phrase(self._words.other, "join", {"a": parts[0], "b": rest}) if rest else parts[0]
         return self._say(joined, acts)
 
@@ -251,12 +251,14 @@ class AgendaUser:
     def _finish(self, text: str, *acts: Act) -> UserReply:
         return UserReply(message=Message(role=Role.USER, text=self._cased(text), acts=acts), leaves=True)
 
+    def _lower_first(self, text: str) -> str:
+        """As the second half of a sentence; what begins with a value, or with "I", keeps its case."""
+        values = [*self._values.values(), *(v for hint in self._item.hints.values() for v in hint.values())]
+        word = text[1:2].islower() or (text[1:2] == " " and text[:1] != "I")
+        return text if not word or text.startswith(tuple(filter(None, values))) else text[:1].lower() + text[1:]
+
     def _cased(self, text: str) -> str:
         return text if self._persona.lowercase or not text else text[0].upper() + text[1:]
-
-
-def _lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " and text[:1] != "I" else text
 
 
 class Agenda:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import mean
 
 from dialog_rl.episode import Role
@@ -28,7 +29,22 @@ def test_the_trainee_earns_clearly_less_than_the_expert() -> None:
     def earned(what: Apprenticeship) -> float:
         return mean(d.episode_return for d in demonstrations(what, count=200))
 
-    assert earned(RETAIL) < 0.65 < 0.8 < earned(Apprenticeship(packs=("retail",), mistakes=NONE))
+    assert earned(replace(RETAIL, careful=0.0)) < 0.6 < 0.8 < earned(Apprenticeship(packs=("retail",), mistakes=NONE))
+
+
+def test_on_a_good_day_the_trainee_makes_no_mistake() -> None:
+    good, always = replace(RETAIL, careful=1.0), replace(RETAIL, mistakes=NONE)
+    assert list(demonstrations(good, count=20)) == list(demonstrations(always, count=20))
+    half = [one.messages == other.messages for one, other in zip(
+        demonstrations(RETAIL, count=100), demonstrations(good, count=100), strict=True)]  # fmt: skip
+    assert 50 <= sum(half) < 100  # some of the others happen to go well
+
+
+def test_more_customers_want_two_things_where_that_is_asked_for() -> None:
+    assert all(
+        sum(act.kind == "intent" for m in d.messages for act in m.acts) >= 2
+        for d in demonstrations(replace(RETAIL, careful=1.0, two_items=1.0), count=20)
+    )
 
 
 def test_a_demonstration_begins_with_the_system_message_and_ends_with_the_customer_leaving() -> None:

@@ -116,6 +116,13 @@ def test_who_writes_in_lower_case_does_so_always() -> None:
     assert texts == [t.lower() for t in texts]
 
 
+def test_a_name_keeps_its_capital_in_the_middle_of_a_sentence() -> None:
+    customers = [Customer(CANCEL, seed=n, verbosity="chatty") for n in range(300)]
+    texts = [customer.answers("What is your zip code?").message.text for customer in customers]
+    assert all("anna Keller" not in text for text in texts)
+    assert sum("Anna" in text and "12345" in text for text in texts) > 10
+
+
 def test_others_begin_with_a_capital() -> None:
     assert all(Customer(CANCEL, seed=n).opening.message.text[0].isupper() for n in range(30))
 

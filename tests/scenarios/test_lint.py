@@ -112,6 +112,18 @@ READING: list[tuple[str, Spoil, str, str]] = [
         "renew takes book_id, weeks, here it is given book_id",
     ),
     (
+        "what finds a forgotten number",
+        lambda f, w: f.pop("recognise"),
+        "intents.renew.hints.book_id",
+        "no tool finds it: 'recognise.book_id' is missing",
+    ),
+    (
+        "a tool that finds something else",
+        lambda f, w: f["recognise"]["book_id"].update(call="get_book", arguments={"book_id": "$slots.title"}),
+        "recognise.book_id",
+        "get_book must answer with 'book_id'",
+    ),
+    (
         "a table",
         lambda f, w: f["intents"]["fee"]["bind"]["book"].update(table="boks"),
         "intents.fee.bind.book.table",
