@@ -39,6 +39,8 @@ class Mistakes:
     gives_up: float = 0.0
     insists: float = 0.0
     """Of making such a mistake again when the customer has pointed it out."""
+    misreads: float = 0.0
+    """Of taking one wish for another; noticed when the customer cannot follow, and then asked about again."""
 
 
 NONE = Mistakes()
@@ -52,10 +54,13 @@ TRAINEE = Mistakes(
     slips=0.04,
     gives_up=0.15,
     insists=0.30,
+    misreads=0.10,
 )
 """About six conversations in ten come to a good end. The mistakes are habits, made as often as not, so that a model of
-them errs at its likeliest word too, and not only by chance. Slips of the pen are there to be put right: nobody should
-learn to make them (see `Expert.slipped`)."""
+them errs at its likeliest word too, and not only by chance. Slips of the pen and misread wishes are there to be put
+right: nobody should learn to make them (see `Expert.slipped`)."""
+CAREFUL = Mistakes(slips=0.04, misreads=0.10)
+"""A trainee's good day: what goes wrong is put right."""
 
 
 class Expert:
@@ -69,7 +74,7 @@ class Expert:
         self._pending: ToolCall | None = None
         self._unidentified = False
         self.slipped: list[int] = []
-        """Which of its actions, counted from 0, were slips: learn what comes after them, not them."""
+        """Which of its actions, counted from 0, were slips or misread: learn what comes after them, not them."""
         self._actions = 0
         self._begin("")
 
@@ -81,6 +86,8 @@ class Expert:
             elif message.role is Role.USER:
                 self._hear(message)
         message = self._next()
+        if self._wanted:
+            self.slipped.append(self._actions)
         self._actions += 1
         return message
 
@@ -96,11 +103,17 @@ class Expert:
         self._considered: dict[tuple[str, int], bool] = {}
         self._mistaken = ""
         self._acknowledged = False
+        self._wanted = ""
+        self._apologetic = False
 
     def _hear(self, message: Message) -> None:
         for act in message.acts:
-            if act.kind == "intent" and act.value != self._intent:
-                self._begin(act.value)
+            if act.kind == "intent" and act.value == self._wanted:
+                self._understand(apologetic=False)
+            elif act.kind == "intent" and act.value != self._intent:
+                self._take_up(act.value)
+            elif self._wanted and act.kind in ("protest", "ask", "confused", "dont_know"):
+                self._understand(apologetic=True)
             elif act.kind in ("inform", "correct"):
                 self._slots[act.slot] = act.value
             elif act.kind == "affirm" and self._asked_to_confirm:
@@ -109,11 +122,29 @@ class Expert:
                 self._mistaken = ""
         self._asked_to_confirm = ""
 
+    def _take_up(self, intent: str) -> None:
+        """Begin with a wish, as it was understood."""
+        others = [name for name, one in self._pack.file.intents.items() if name != intent and not one.public]
+        if others and self._mistakes.misreads and self._rng.random() < self._mistakes.misreads:
+            self._begin(self._rng.choice(others))
+            self._wanted = intent
+        else:
+            self._begin(intent)
+
+    def _understand(self, *, apologetic: bool) -> None:
+        """See what was really wanted. What was told about it stays told."""
+        told = self._slots
+        self._begin(self._wanted)
+        self._slots, self._apologetic = told, apologetic
+
     # -- the plan
 
     def _next(self) -> Message:
         if not self._intent:
             return self._say(self._words.other, "how_can_i_help", {})
+        if self._apologetic:
+            self._apologetic = False
+            return self._say(self._words.other, "misunderstood", {})
         if self._errs("gives_up", -1, self._mistakes.gives_up) and not self._already("gives_up"):
             self._mistaken = "gives_up"
             return self._say(self._words.other, "give_up", {})
@@ -134,6 +165,9 @@ class Expert:
 
     def _do(self, step: Step, number: int, scope: dict[str, Any]) -> Message | None:
         """What a step makes the agent say or call now; None when it is settled."""
+        if self._wanted and (step.confirm or (step.call and self._pack.file.tools[step.call].kind == "write")):
+            self._understand(apologetic=False)  # nothing is changed that nobody asked for
+            return self._say(self._words.other, "misunderstood", {})
         if step.ask:
             return self._ask(step.ask, scope)
         if step.call:

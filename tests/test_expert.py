@@ -129,6 +129,25 @@ def test_a_slip_of_the_pen_is_put_right_and_told() -> None:
         assert second.text == 'find_customer {"name":"Anna","zip":"12345"}' and expert.slipped == [0]
 
 
+def test_a_misread_wish_is_asked_about_when_the_customer_cannot_follow() -> None:
+    told = [Act(kind="inform", slot=s, value=v) for s, v in (("name", "Anna"), ("zip", "12345"), ("order_id", "7072"))]
+    expert = Expert(pack("retail"), random.Random(1), Mistakes(misreads=1.0))
+    expert.act((customer_says("where is it?", Act(kind="intent", value="order_status"), *told),))
+    expert.act((tool_says('{"customer":"C1","orders":["7072"]}'),))
+    sorry = expert.act((customer_says("what?", Act(kind="confused")),))
+    assert sorry.text in pack("retail").phrasing.agent.other["misunderstood"]
+    reads = expert.act((customer_says("when will it arrive?", Act(kind="ask", slot="arrival")),))
+    assert reads.text == 'get_order {"order_id":"7072"}'
+    assert expert.slipped == [0, 1]
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_nobody_comes_to_harm_by_a_misread_wish(name: str) -> None:
+    episodes = [served(name, seed, mistakes=Mistakes(misreads=0.5)) for seed in range(100)]
+    assert sum(metrics.success(e).reached for e in episodes) >= 90
+    assert not any(metrics.violations(e) for e in episodes)
+
+
 @pytest.mark.parametrize("name", PACKS)
 def test_a_trainee_succeeds_often_but_far_from_always(name: str) -> None:
     episodes = [served(name, seed, mistakes=TRAINEE) for seed in range(150)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dialog_rl.conversation import Conversation
 from dialog_rl.episode import Episode
-from dialog_rl.expert import NONE, TRAINEE, Expert, Mistakes
+from dialog_rl.expert import CAREFUL, NONE, TRAINEE, Expert, Mistakes
 from dialog_rl.goals import make_scenario
 from dialog_rl.lm.demonstrations import Demonstration, in_processes
 from dialog_rl.plugins.loading import load_plugins
@@ -36,7 +36,7 @@ class Apprenticeship:
     seed: int = 0
     mistakes: Mistakes = TRAINEE
     careful: float = 0.5
-    """Share of the conversations without a mistake: what a trainee can do, and does not always do."""
+    """Share of the conversations on a good day: what a trainee can do, and does not always do."""
     two_items: float = 0.4
     """Share of the customers who want two things: long conversations need more practice than they get."""
     split: str = "train"
@@ -57,7 +57,9 @@ def demonstrate(what: Apprenticeship, number: int) -> Demonstration:
     scenario = make_scenario(stage.pack, seed, split=what.split, phrasing="train", two_items=what.two_items)
     conversation = stage.conversation(scenario, seed, episode_id=f"demonstration-{number}")
     rng = generator(seed, "expert")
-    expert = Expert(stage.pack, rng, NONE if rng.random() < what.careful else what.mistakes)
+    expert = Expert(
+        stage.pack, rng, CAREFUL if rng.random() < what.careful and what.mistakes != NONE else what.mistakes
+    )
     episode = converse(conversation, expert)
     scored = score_episodes(rewards, [episode])
     return Demonstration(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from statistics import mean
 
 from dialog_rl.episode import Role
-from dialog_rl.expert import NONE
+from dialog_rl.expert import CAREFUL, NONE
 from dialog_rl.online.apprentice import Apprenticeship, demonstrate, demonstrations
 
 RETAIL = Apprenticeship(packs=("retail",))
@@ -32,8 +32,8 @@ def test_the_trainee_earns_clearly_less_than_the_expert() -> None:
     assert earned(replace(RETAIL, careful=0.0)) < 0.6 < 0.8 < earned(Apprenticeship(packs=("retail",), mistakes=NONE))
 
 
-def test_on_a_good_day_the_trainee_makes_no_mistake() -> None:
-    good, always = replace(RETAIL, careful=1.0), replace(RETAIL, mistakes=NONE)
+def test_on_a_good_day_the_trainee_is_careful() -> None:
+    good, always = replace(RETAIL, careful=1.0), replace(RETAIL, mistakes=CAREFUL)
     assert list(demonstrations(good, count=20)) == list(demonstrations(always, count=20))
     half = [one.messages == other.messages for one, other in zip(
         demonstrations(RETAIL, count=100), demonstrations(good, count=100), strict=True)]  # fmt: skip
