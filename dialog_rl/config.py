@@ -52,13 +52,36 @@ class Train(Section):
     learning_rate: float | None = Field(default=None, gt=0)
     epochs: int | None = Field(default=None, ge=1, description="passes over an update's dialogues")
     minibatch: int | None = Field(default=None, ge=1, description="dialogues an optimizer step")
+    algorithm: str = Field(default="ppo", description="update rule, by its registered name")
+    algorithm_options: tuple[str, ...] = Field(default=(), description="its options, each KEY=VALUE")
+    group: int | None = Field(default=None, ge=1, description="dialogues with each customer; unset: as it needs")
     level: Literal["token", "step"] | None = Field(default=None, description="what an action is to GAE")
     gamma: float | None = Field(default=None, ge=0, le=1, description="discount an action")
     lam: float | None = Field(default=None, ge=0, le=1, description="GAE's lambda")
     clip: float | None = Field(default=None, gt=0, description="PPO's clip of the probability ratio")
     kl: float | None = Field(default=None, ge=0, description="weight of the divergence from the starting version")
+    kl_estimator: Literal["k1", "k2", "k3"] | None = Field(default=None, description="how the divergence is estimated")
+    kl_place: Literal["loss", "reward"] | None = Field(default=None, description="where the divergence is paid")
+    kl_target: float | None = Field(default=None, gt=0, description="nats a token that its weight is steered to")
+    kl_stop: float | None = Field(default=None, gt=0, description="nats a token at which an update is left early")
     entropy: float | None = Field(default=None, ge=0, description="weight of the entropy bonus")
+    entropy_target: float | None = Field(default=None, gt=0, description="nats a token that its weight is steered to")
     imitation: float | None = Field(default=None, ge=0, description="weight of imitating one's own successes")
+    temperature_end: float | None = Field(default=None, gt=0, description="of the sampling, at the end of the run")
+    schedule: Literal["constant", "linear", "cosine"] | None = Field(default=None, description="of the learning rates")
+    warmup: int | None = Field(default=None, ge=0, description="updates in which the learning rates rise")
+    last_layers: int | None = Field(default=None, ge=1, description="layers that learn; unset: all, and embeddings")
+    per_pack: bool | None = Field(default=None, description="advantages within each pack, brought to one spread")
+    practice: Literal["uniform", "epsilon-greedy", "ucb", "thompson"] | None = Field(
+        default=None, description="how intents to practise are chosen"
+    )
+    validate_every: int | None = Field(
+        default=None, ge=0, description="updates between looks at validation customers; the best weights are kept"
+    )
+    validation: int | None = Field(default=None, ge=1, description="validation customers of each pack")
+    patience: int | None = Field(default=None, ge=0, description="looks without a better one that end the run")
+    tuition_every: int | None = Field(default=None, ge=0, description="updates between phases of imitating the expert")
+    tuition: int | None = Field(default=None, ge=1, description="the expert's dialogues in such a phase")
 
 
 class Evaluate(Section):

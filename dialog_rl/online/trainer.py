@@ -6,32 +6,39 @@ moment goes on from its last checkpoint as if it had not been stopped, to the la
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from dialog_rl import metrics
 from dialog_rl.combination import Combination
-from dialog_rl.conversation import Conversation
 from dialog_rl.episode import Episode
 from dialog_rl.episode_log.log import EpisodeLog, Query
 from dialog_rl.errors import ConfigError
-from dialog_rl.goals import make_scenario
 from dialog_rl.lm import checkpoints, versions
 from dialog_rl.lm.model import SpeakingModel
 from dialog_rl.lm.rollouts import rollouts
 from dialog_rl.online import training_record as record
+from dialog_rl.online import tuition
+from dialog_rl.online.casting import Casting, Source, episode_id, name_of
+from dialog_rl.online.practice import Practice, Strategy
 from dialog_rl.online.run_state import load_state, save_state
-from dialog_rl.online.train_config import TrainConfig
+from dialog_rl.online.train_config import GROUP, TrainConfig
+from dialog_rl.online.validation import Validation, validation_of
 from dialog_rl.plugins.loading import Plugins
+from dialog_rl.rl.algorithm import Algorithm
 from dialog_rl.rl.algorithms.ppo import PPO
 from dialog_rl.rl.batch import EpisodeBatch
+from dialog_rl.rl.freezing import freeze_all_but_last
 from dialog_rl.rl.learner import Learner
+from dialog_rl.rl.per_task import PerTask
+from dialog_rl.rl.schedules import between, factor
 from dialog_rl.rl.update_stats import UpdateStats
 from dialog_rl.scoring import Reward, ScoredEpisode
-from dialog_rl.seeds import derive, generator
+from dialog_rl.seeds import generator
 from dialog_rl.staging import Stage
 
 LOG = "episodes.db"
@@ -56,6 +63,15 @@ class Progress:
     learning_seconds: float
     combination: Mapping[str, float] = field(default_factory=dict)
     """What the next update's rewards are combined with: weights, and rates and multipliers of constraints."""
+    temperature: float = 1.0
+    practice: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """What is known of each intent, where practice is chosen by it."""
+    validation: float | None = None
+    """Success on validation customers, where this update was followed by a look at them."""
+    cpu_seconds: float = 0.0
+    """Of this process and all its threads, in this update."""
+    peak_memory: int = 0
+    """Bytes: the most that this process has held so far."""
 
 
 class Trainer:
@@ -64,15 +80,17 @@ class Trainer:
     def __init__(
         self,
         folder: Path,
-        stages: Sequence[Stage],
+        stages: Sequence[Stage | Source],
         model: SpeakingModel,
         reference: SpeakingModel,
         rewards: Sequence[Reward],
         config: TrainConfig,
         *,
+        algorithm: Algorithm | None = None,
         plugins: Plugins | None = None,
     ) -> None:
         """model is trained in place; reference is what the KL penalty holds it to, and is never changed.
+        algorithm is PPO unless given.
 
         `plugins` are told what happens, and may replace the weighted sum of the rewards.
         """
@@ -88,13 +106,50 @@ class Trainer:
         for parameter in reference.policy.parameters():
             parameter.requires_grad_(False)
         self._successes: list[ScoredEpisode] = []
-        self.learner = Learner(model.policy, reference.policy, PPO(config.ppo), config.learner)
+        rule = algorithm or PPO(config.ppo)
+        self._casting = self._cast(rule)
+        if config.last_layers is not None:
+            freeze_all_but_last(model.policy, config.last_layers)
+        self.learner = Learner(
+            model.policy, reference.policy, PerTask(rule) if config.per_pack else rule, config.learner,
+            schedule=lambda update: factor(config.schedule, update, config.updates, config.warmup),
+        )  # fmt: skip
+        self.validation: Validation | None = None
+        if config.validate_every:
+            self.validation = validation_of(
+                folder, stages, customers=config.validation, patience=config.patience, slots=config.slots
+            )
         folder.mkdir(parents=True, exist_ok=True)
+
+    def _cast(self, algorithm: Algorithm) -> Casting:
+        """Raises ConfigError where groups do not fit into an update."""
+        c = self.config
+        group = c.group or (GROUP if algorithm.needs.groups else 1)
+        if c.batch % group:
+            raise ConfigError(
+                f"train: {algorithm.name} compares {group} dialogues with each customer, so batch must be a multiple "
+                f"of {group}, not {c.batch}; or set group"
+            )
+        return Casting(sources=self._stages, seed=c.seed, practice=Practice(c.practice), group=group)
 
     @property
     def done(self) -> int:
         """Updates made."""
         return self.learner.updates
+
+    @property
+    def model(self) -> SpeakingModel:
+        return self._model
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The packs among what is learned from."""
+        return tuple(stage for stage in self._stages if isinstance(stage, Stage))
+
+    @property
+    def over(self) -> bool:
+        """All dialogues are spoken, or validation has not become better for too long."""
+        return self.done >= self.config.updates or (self.validation is not None and self.validation.over)
 
     def resume(self) -> tuple[checkpoints.Rejected, ...]:
         """Take up the latest valid checkpoint, if there is one. Returns those passed over, with the reason."""
@@ -103,6 +158,10 @@ class Trainer:
             self._model.load_weights(found.path)
             state = load_state(found.path)
             self._combination.restore(state.pop("combination", {}))
+            self._casting.practice.restore(state.pop("practice", {}))
+            seen = state.pop("validation", {})
+            if self.validation is not None:
+                self.validation.restore(seen)
             self.learner.load_state_dict(state)
             record.cut(self.folder, found.step)
             self._remember_log()
@@ -112,7 +171,7 @@ class Trainer:
         """The successes so far, read again from the log: what came after the checkpoint is about to be made again."""
         with EpisodeLog.open(self.folder / LOG) as log:
             episodes = [logged.episode for logged in log.episodes(Query(run=self.folder.name))]
-        end = self._episode_id(self.done * self.config.batch)
+        end = episode_id(self.folder.name, self.done * self.config.batch)
         self._remember(sorted((e for e in episodes if e.episode_id < end), key=lambda e: e.episode_id))
 
     def _remember(self, episodes: Iterable[Episode]) -> None:
@@ -137,13 +196,13 @@ class Trainer:
 
     def _run(self, cancelled: Callable[[], bool]) -> Iterator[Progress]:
         with EpisodeLog.open(self.folder / LOG) as log:
-            while self.done < self.config.updates:
+            while not self.over:
                 progress = self._update(log, cancelled)
                 if progress is None:
                     return
                 record.append(self.folder, asdict(progress))
                 self._tell("on_update_end", stats=asdict(progress))
-                last = self.done == self.config.updates
+                last = self.over
                 if last or self.done % self.config.checkpoint_every == 0:
                     self.checkpoint()
                 yield progress
@@ -153,20 +212,31 @@ class Trainer:
 
         def fill(folder: Path) -> None:
             self._model.save(folder)
-            save_state({**self.learner.state_dict(), "combination": self._combination.state()}, folder)
+            save_state(
+                {
+                    **self.learner.state_dict(),
+                    "combination": self._combination.state(),
+                    "practice": self._casting.practice.state(),
+                    "validation": self.validation.state() if self.validation is not None else {},
+                },
+                folder,
+            )
 
         return checkpoints.save(self.folder / "checkpoints", self.done, fill, self._origin(), keep=2)
 
     def publish(self, root: Path) -> versions.Version:
-        """The weights as they are, as an immutable version."""
+        """The weights as they are, or the best that validation saw, as an immutable version."""
+        if self.validation is not None:
+            self.validation.take_best(self._model)
         return versions.publish(root, self._model.save, self._origin())
 
     def _origin(self) -> versions.Origin:
         trained_on = {
-            "packs": [stage.pack.name for stage in self._stages],
+            "packs": [name_of(stage) for stage in self._stages],
             "dialogues": self.done * self.config.batch,
             "updates": self.done,
             "seed": self.config.seed,
+            "algorithm": self.learner.algorithm.name,
         }
         return versions.Origin(
             parent=self._parent, fingerprint=self._model.renderer.fingerprint, trained_on=trained_on, created_by="train"
@@ -175,7 +245,8 @@ class Trainer:
     # One update
 
     def _update(self, log: EpisodeLog, cancelled: Callable[[], bool]) -> Progress | None:
-        started = time.perf_counter()
+        started, cpu_before = time.perf_counter(), time.process_time()
+        self._be_taught()
         episodes = self._speak(cancelled)
         if len(episodes) < self.config.batch:
             return None
@@ -187,9 +258,47 @@ class Trainer:
         batch = EpisodeBatch.from_scored(
             scored, self._model.renderer.pad_id, replayed=self._replayed(), imitate=lambda one: _succeeded(one.episode)
         )
+        temperature = self._temperature
         stats = self.learner.update(batch)
         self._remember(episodes)
-        return self._progress(scored, stats, spoken - started, time.perf_counter() - spoken)
+        self._casting.hear(episodes)
+        progress = self._progress(scored, stats, spoken - started, time.perf_counter() - spoken)
+        return replace(
+            progress,
+            temperature=temperature,
+            practice=self._casting.practice.figures() if self.config.practice is not Strategy.UNIFORM else {},
+            validation=self._validate(),
+            cpu_seconds=time.process_time() - cpu_before,
+            peak_memory=peak_memory(),
+        )
+
+    def _validate(self) -> float | None:
+        if self.validation is None or (self.done % self.config.validate_every and self.done < self.config.updates):
+            return None
+        return self.validation.look(self._model, self.done)
+
+    def _be_taught(self) -> None:
+        """A supervised phase, where one is due before this update."""
+        c, every = self.config, self.config.tuition_every
+        if every and self.done % every == 0:
+            if not self.stages:
+                raise ConfigError("train: tuition_every needs packs; other sources have no expert")
+            self.learner.imitate(
+                tuition.lessons(
+                    self.stages, self._model.renderer, c.tuition, seed=c.seed, phase=self.done // every,
+                    longest=self._model.policy.max_positions,
+                )
+            )  # fmt: skip
+
+    @property
+    def _temperature(self) -> float:
+        """Of this update's sampling."""
+        c = self.config
+        return (
+            c.temperature
+            if c.temperature_end is None
+            else between(c.temperature, c.temperature_end, self.done, c.updates)
+        )
 
     def _replayed(self) -> list[ScoredEpisode]:
         if self.config.learner.imitation_coef == 0:
@@ -203,30 +312,17 @@ class Trainer:
         episodes = rollouts(
             self._model.policy,
             self._model.renderer,
-            self._conversations(first),
+            self._casting.conversations(
+                first, self.config.batch, run=self.folder.name, tokenizer=self._model.renderer.fingerprint,
+                temperature=self._temperature,
+            ),
             slots=self.config.slots,
             max_length=self._model.policy.max_positions,
-            temperature=self.config.temperature,
+            temperature=self._temperature,
             version=f"{self._parent}+{self.done}",
             cancelled=cancelled,
-        )
+        )  # fmt: skip
         return sorted(episodes, key=lambda e: e.episode_id)
-
-    def _conversations(self, first: int) -> Iterator[Conversation]:
-        for number in range(first, first + self.config.batch):
-            stage = self._stages[number % len(self._stages)]
-            seed = derive(self.config.seed, "train", number)
-            scenario = make_scenario(stage.pack, seed, split="train", phrasing="train")
-            yield stage.conversation(
-                scenario,
-                seed,
-                episode_id=self._episode_id(number),
-                tokenizer=self._model.renderer.fingerprint,
-                temperature=self.config.temperature,
-            )
-
-    def _episode_id(self, number: int) -> str:
-        return f"{self.folder.name}-{number:07d}"
 
     def _progress(
         self, scored: Sequence[ScoredEpisode], stats: UpdateStats, speaking: float, learning: float
@@ -260,3 +356,13 @@ def _succeeded(episode: Episode) -> bool:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else 0.0
+
+
+def peak_memory() -> int:
+    """Bytes that this process has held at most; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

@@ -13,7 +13,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from dialog_rl.rl import advantages as estimators
 from dialog_rl.rl.actor_critic import Evaluation
+from dialog_rl.rl.advantages import Level
 from dialog_rl.rl.batch import EpisodeBatch
 from dialog_rl.rl.experience import Experience, Targets
 
@@ -69,3 +71,15 @@ def shared_by_tokens(advantage_B: Tensor, batch: EpisodeBatch, old: Evaluation) 
 def bootstrap(batch: EpisodeBatch, old: Evaluation) -> Tensor:
     """The value after the last action: of a truncated episode what the critic still expects, of a terminated one 0."""
     return torch.where(batch.truncated_B, old.final_value_B, torch.zeros_like(old.final_value_B))
+
+
+def estimate(
+    batch: EpisodeBatch, values_BT: Tensor, end_B: Tensor, *, level: Level, gamma: float, lam: float
+) -> tuple[Tensor, Tensor]:
+    """GAE over the batch's fresh action tokens or steps: advantages_BT and returns_BT. end_B as by `bootstrap`."""
+    mask_BT = batch.fresh_mask_BT
+    if level is Level.TOKEN:
+        return estimators.gae(batch.rewards_BT, values_BT, mask_BT, end_B, gamma=gamma, lam=lam)
+    return estimators.step_gae(
+        batch.rewards_BT, values_BT, mask_BT, batch.step_index_BT, end_B, gamma=gamma, lam=lam
+    )  # fmt: skip

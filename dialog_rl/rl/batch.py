@@ -17,7 +17,7 @@ from dialog_rl.scoring import ScoredEpisode
 _DTYPES = {
     "ids_BT": torch.long, "action_mask_BT": torch.bool, "sampler_logprobs_BT": torch.float32,
     "rewards_BT": torch.float32, "step_index_BT": torch.long, "lengths_B": torch.long, "group_B": torch.long,
-    "truncated_B": torch.bool, "replayed_B": torch.bool, "imitate_B": torch.bool,
+    "task_B": torch.long, "truncated_B": torch.bool, "replayed_B": torch.bool, "imitate_B": torch.bool,
 }  # fmt: skip
 
 
@@ -38,6 +38,8 @@ class EpisodeBatch:
     """The episode was cut off in mid-air, so its value does not end with it."""
     group_B: Tensor
     """Number of the scenario: episodes of one group can be compared with each other."""
+    task_B: Tensor
+    """Number of the pack: what episodes of different tasks earn is not alike."""
     replayed_B: Tensor
     """Not sampled by the policy that is learning: imitated, never part of the policy gradient or of its statistics."""
     imitate_B: Tensor
@@ -112,11 +114,13 @@ class EpisodeBatch:
                 f"and {silent} hold no sampled token"
             )
         groups: dict[Hashable, int] = {}
+        tasks: dict[str, int] = {}
         key = group_of or _scenario_key
         return cls(
             **_pad([_row(one) for one, _ in kept], pad_id),
             truncated_B=torch.tensor([one.episode.stop.truncated for one, _ in kept]),
             group_B=torch.tensor([groups.setdefault(key(one), len(groups)) for one, _ in kept]),
+            task_B=torch.tensor([tasks.setdefault(one.episode.pack, len(tasks)) for one, _ in kept]),
             replayed_B=torch.tensor([old for _, old in kept]),
             imitate_B=torch.tensor([old or (imitate is not None and imitate(one)) for one, old in kept]),
             temperature=_shared_temperature(kept),

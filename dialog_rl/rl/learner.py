@@ -19,6 +19,7 @@ from dialog_rl.rl import losses
 from dialog_rl.rl.actor_critic import VALUE_HEAD, ActorCritic, TokenEvaluation
 from dialog_rl.rl.algorithm import Algorithm
 from dialog_rl.rl.batch import EpisodeBatch, MicroBatch, micro_batches, minibatches
+from dialog_rl.rl.entropy import EntropyController
 from dialog_rl.rl.evaluation import Mismatch, evaluate, evaluate_all
 from dialog_rl.rl.experience import Experience
 from dialog_rl.rl.kl import KLController, KLPlace
@@ -75,6 +76,7 @@ class Learner:
         self._generator = torch.Generator().manual_seed(c.seed)
         self._skips_in_a_row = 0
         self.kl = KLController(c.kl)
+        self.entropy = EntropyController(c.entropy_coef, c.entropy_target)
         self.updates = 0
 
     def _check_setup(self) -> None:
@@ -117,9 +119,35 @@ class Learner:
             reward_mean=float(batch.episode_return_B[~batch.replayed_B].mean().nan_to_num(0.0)),
             seconds=time.perf_counter() - started,
         )  # fmt: skip
+        if self.config.entropy_target is not None:
+            stats = replace(stats, terms={**stats.terms, "entropy_coef": self.entropy.coef})
+        self.entropy.update(stats.entropy)
         if stats.kl_reference is not None:
             self.kl.update(stats.kl_reference, len(batch))
         return stats
+
+    def imitate(self, batch: EpisodeBatch) -> float:
+        """One pass of supervised learning on every action token of the batch, which is no update of its own.
+
+        Returns the negative log-likelihood before the first step, in nats a token.
+        """
+        batch = batch.to(self._device)
+        self.policy.eval()
+        losses_seen: list[float] = []
+        for minibatch in self._plan(batch):
+            tokens = sum(batch.action_mask_BT[block.index_B].sum() for block in minibatch)
+            total = 0.0
+            for block in minibatch:
+                rows = batch.rows(block.index_B.to(self._device), block.width)
+                loss = -losses.masked_sum(evaluate(self.policy, rows).logprobs_BT, rows.action_mask_BT) / tokens
+                loss.backward()
+                total += float(loss.detach())
+            norm = torch.nn.utils.clip_grad_norm_(self._actor, self.config.max_grad_norm)
+            if math.isfinite(total) and math.isfinite(float(norm)):
+                self._optimizer.step()
+            self._optimizer.zero_grad(set_to_none=True)
+            losses_seen.append(total)
+        return losses_seen[0]
 
     # Before the first step
 
@@ -249,8 +277,8 @@ class Learner:
         if run.critic_only:
             return torch.where(mask_BT, total_BT, 0.0)
         total_BT = total_BT + rows.importance_BT * given.policy_BT
-        if c.entropy_coef > 0:  # a factor of 0 would still pay for a backward over the whole vocabulary
-            total_BT = total_BT - c.entropy_coef * new.entropy_BT
+        if self.entropy.coef > 0:  # a factor of 0 would still pay for a backward over the whole vocabulary
+            total_BT = total_BT - self.entropy.coef * new.entropy_BT
         if rows.reference_logprobs_BT is not None and c.kl.place is KLPlace.LOSS:
             kl_BT = losses.kl_divergence(new.logprobs_BT, rows.reference_logprobs_BT, c.kl.estimator)
             total_BT = total_BT + self.kl.coef * kl_BT
@@ -295,6 +323,7 @@ class Learner:
             "algorithm": self.algorithm.name,
             "optimizer": copy.deepcopy(self._optimizer.state_dict()),
             "kl": self.kl.state_dict(),
+            "entropy": self.entropy.state_dict(),
             "generator": self._generator.get_state(),
             "updates": self.updates,
             "skips_in_a_row": self._skips_in_a_row,
@@ -309,5 +338,6 @@ class Learner:
         except ValueError as e:
             raise CheckpointError(f"the training state does not fit the policy: {e}") from e
         self.kl.load_state_dict(state["kl"])
+        self.entropy.load_state_dict(state.get("entropy", self.entropy.state_dict()))
         self._generator.set_state(state["generator"])
         self.updates, self._skips_in_a_row = int(state["updates"]), int(state["skips_in_a_row"])

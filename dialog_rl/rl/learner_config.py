@@ -25,6 +25,8 @@ class LearnerConfig:
     max_grad_norm: float = 1.0
     """CleanRL uses 0.5, TRL 1."""
     entropy_coef: float = 0.0
+    entropy_target: float | None = None
+    """Nats a token that the coefficient is steered to; None keeps it as it is."""
     imitation_coef: float = 0.0
     """Weight of a nat of negative log-likelihood at the tokens of imitated episodes (`EpisodeBatch.imitate_B`)."""
     importance_cap: float = 2.0
@@ -58,3 +60,8 @@ class LearnerConfig:
         for name in ("weight_decay", "entropy_coef", "imitation_coef", "value_warmup_updates"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"learner: {name} is {getattr(self, name)}; it must be at least 0")
+        if self.entropy_target is not None and (self.entropy_target <= 0 or self.entropy_coef == 0):
+            raise ConfigError(
+                f"learner: entropy_target {self.entropy_target} with entropy_coef {self.entropy_coef}: "
+                "both must be above 0 (or entropy_target None)"
+            )

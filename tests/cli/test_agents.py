@@ -147,7 +147,7 @@ def test_a_run_keeps_its_settings_beside_what_comes_of_them(run: Run, with_base:
 
 
 def test_flags_reach_the_trainer() -> None:
-    from dialog_rl.cli.train import train_config
+    from dialog_rl.cli.train_settings import train_config
     from dialog_rl.config import Train
     from dialog_rl.online.train_config import TrainConfig
 

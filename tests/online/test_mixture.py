@@ -25,6 +25,7 @@ def batch() -> EpisodeBatch:
         ids_BT=torch.ones(4, 6, dtype=torch.long), lengths_B=torch.tensor([6, 5, 6, 5]), action_mask_BT=step_BT >= 0,
         sampler_logprobs_BT=torch.zeros(4, 6), rewards_BT=rewards_BT, step_index_BT=step_BT,
         truncated_B=torch.zeros(4, dtype=torch.bool), group_B=torch.arange(4),
+        task_B=torch.zeros(4, dtype=torch.long),
         replayed_B=torch.zeros(4, dtype=torch.bool), imitate_B=torch.zeros(4, dtype=torch.bool),
     )  # fmt: skip
 

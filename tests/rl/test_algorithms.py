@@ -15,11 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from dialog_rl.rl.actor_critic import TokenEvaluation
+from dialog_rl.rl.advantages import Level
 from dialog_rl.rl.algorithm import Algorithm
-from dialog_rl.rl.algorithms.a2c import A2C
+from dialog_rl.rl.algorithms.a2c import A2C, A2CConfig
 from dialog_rl.rl.algorithms.grpo import GRPO, GRPOConfig
 from dialog_rl.rl.algorithms.ppo import PPO
 from dialog_rl.rl.algorithms.reinforce import Baseline, Reinforce, ReinforceConfig
+from dialog_rl.rl.algorithms.reinforce_pp import ReinforcePP
 from dialog_rl.rl.algorithms.rloo import RLOO
 from dialog_rl.rl.batch import EpisodeBatch
 from dialog_rl.rl.kl import KLConfig, KLPlace
@@ -83,7 +85,9 @@ CASES: dict[str, tuple[Algorithm, float]] = {
     "reinforce without a baseline": (Reinforce(ReinforceConfig(baseline=Baseline.NONE)), 1.0),
     "reinforce with the mean": (Reinforce(), 1.0),
     "reinforce with a critic": (Reinforce(ReinforceConfig(baseline=Baseline.CRITIC)), 1.0),
+    "reinforce++": (ReinforcePP(), 1 / STD),
     "a2c": (A2C(), 1.0),
+    "a2c, by steps": (A2C(A2CConfig(level=Level.STEP)), 1.0),
     "ppo, whitened": (PPO(), 1 / STD),
     "rloo, of four": (RLOO(), 4 / 3),
     "grpo": (GRPO(), 1 / STD),

@@ -7,20 +7,21 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from dialog_rl.errors import ConfigError
-from dialog_rl.rl import advantages as estimators
 from dialog_rl.rl import losses
 from dialog_rl.rl.actor_critic import Evaluation
-from dialog_rl.rl.algorithm import Loss, Needs, bootstrap
+from dialog_rl.rl.advantages import Level
+from dialog_rl.rl.algorithm import Loss, Needs, bootstrap, estimate
 from dialog_rl.rl.batch import EpisodeBatch
 from dialog_rl.rl.experience import Experience, Targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class A2CConfig:
+    level: Level = Level.TOKEN
     gamma: float = 1.0
-    """Discount per action token."""
+    """Discount per action token or step."""
     lam: float = 0.95
-    """GAE's, per action token; 1 is the n-step return of the original. The same as PPO's, for a fair comparison."""
+    """GAE's, per token or step; 1 is the n-step return of the original. The same as PPO's, for a fair comparison."""
     value_coef: float = 0.5
     """Mnih et al. 2016, sec. 8."""
 
@@ -38,10 +39,10 @@ class A2C:
     needs: Needs = Needs(values=True, single_epoch=True)
 
     def advantages(self, batch: EpisodeBatch, old: Evaluation, reference_logprobs_BT: Tensor | None) -> Targets:
-        advantages_BT, returns_BT = estimators.gae(
-            batch.rewards_BT, old.values_BT, batch.fresh_mask_BT, bootstrap(batch, old),
-            gamma=self.config.gamma, lam=self.config.lam,
-        )  # fmt: skip
+        c = self.config
+        advantages_BT, returns_BT = estimate(
+            batch, old.values_BT, bootstrap(batch, old), level=c.level, gamma=c.gamma, lam=c.lam
+        )
         return Targets(advantages_BT=advantages_BT, returns_BT=returns_BT)
 
     def loss(self, new: Evaluation, rows: Experience) -> Loss:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import torch
 from torch import Tensor
@@ -12,15 +11,10 @@ from dialog_rl.errors import ConfigError
 from dialog_rl.rl import advantages as estimators
 from dialog_rl.rl import losses
 from dialog_rl.rl.actor_critic import Evaluation
-from dialog_rl.rl.algorithm import Loss, Needs, bootstrap
+from dialog_rl.rl.advantages import Level
+from dialog_rl.rl.algorithm import Loss, Needs, bootstrap, estimate
 from dialog_rl.rl.batch import EpisodeBatch
 from dialog_rl.rl.experience import Experience, Targets
-
-
-class Level(StrEnum):
-    TOKEN = "token"
-    STEP = "step"
-    """A tool call or a reply is one action: one value, and gamma and lam once each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,20 +48,12 @@ class PPO:
 
     def advantages(self, batch: EpisodeBatch, old: Evaluation, reference_logprobs_BT: Tensor | None) -> Targets:
         c, mask_BT = self.config, batch.fresh_mask_BT
-        raw_BT, returns_BT = self._estimate(batch, old.values_BT, bootstrap(batch, old), c.lam)
-        zero_BT = torch.zeros_like(old.values_BT)
-        to_go_BT, _ = self._estimate(batch, zero_BT, zero_BT[:, 0], lam=1.0)
+        end_B, zero_BT = bootstrap(batch, old), torch.zeros_like(old.values_BT)
+        raw_BT, returns_BT = estimate(batch, old.values_BT, end_B, level=c.level, gamma=c.gamma, lam=c.lam)
+        to_go_BT, _ = estimate(batch, zero_BT, zero_BT[:, 0], level=c.level, gamma=c.gamma, lam=1.0)
         white_BT = estimators.whiten(raw_BT, mask_BT, std_floor=c.std_floor)
         alike = estimators.all_alike(to_go_BT, mask_BT)
         return Targets(advantages_BT=torch.where(alike, zero_BT, white_BT), returns_BT=returns_BT)
-
-    def _estimate(self, batch: EpisodeBatch, values_BT: Tensor, end_B: Tensor, lam: float) -> tuple[Tensor, Tensor]:
-        rewards_BT, mask_BT, gamma = batch.rewards_BT, batch.fresh_mask_BT, self.config.gamma
-        if self.config.level is Level.TOKEN:
-            return estimators.gae(rewards_BT, values_BT, mask_BT, end_B, gamma=gamma, lam=lam)
-        return estimators.step_gae(
-            rewards_BT, values_BT, mask_BT, batch.step_index_BT, end_B, gamma=gamma, lam=lam
-        )  # fmt: skip
 
     def loss(self, new: Evaluation, rows: Experience) -> Loss:
         c, targets = self.config, rows.targets

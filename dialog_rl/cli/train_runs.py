@@ -1,0 +1,89 @@
+"""A training run as a folder: what it began with, and a trainer at its beginning or at its last checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dialog_rl.cli import lending, opening
+from dialog_rl.cli.output import note
+from dialog_rl.cli.train_settings import algorithm_of, train_config
+from dialog_rl.config import Reward, Settings, Train
+from dialog_rl.errors import ConfigError
+from dialog_rl.plugins.loading import Plugins
+from dialog_rl.plugins.ratings import LoggedRatings
+from dialog_rl.scoring import Reward as RewardInstance
+
+if TYPE_CHECKING:
+    from dialog_rl.online.trainer import Trainer
+
+RUN_FILE = "run.json"
+SWEEP_FILE = "sweep.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    folder: Path
+    trainer: Trainer
+    settings: Settings
+    rewards: tuple[RewardInstance, ...]
+
+
+@contextmanager
+def opened_run(
+    settings: Settings, plugins: Plugins, folder: Path | None, *, name: str | None = None, kind: str = "train"
+) -> Iterator[Run]:
+    """A trainer at its beginning or, given a run's folder, at its last valid checkpoint."""
+    config = train_config(settings.train)
+    stages = opening.open_stages(plugins, settings.train.packs)
+    place: Path
+    lent = {
+        "reference": lending.Reference(lambda: reference),
+        "ratings": LoggedRatings(lambda: place / opening.LOG),
+    }
+    rewards = opening.open_rewards(settings, plugins, lent)
+    model, reference = (opening.open_model(settings, settings.train.version) for _ in range(2))
+    fresh = folder is None
+    folder = place = opening.new_run(settings, name, kind) if folder is None else folder
+    from dialog_rl.evaluation.remembering import RememberingPolicy
+    from dialog_rl.online.trainer import Trainer
+
+    reference.policy = RememberingPolicy(reference.policy)
+    trainer = Trainer(
+        folder, stages, model, reference, rewards, config,
+        algorithm=algorithm_of(plugins.registry, settings.train), plugins=plugins,
+    )  # fmt: skip
+    if fresh:
+        # The version by its id, so that resuming starts from the same weights whatever the name means by then.
+        given = settings.train.version
+        lasting = str(Path(given).resolve()) if "/" in given else model.version
+        write_run(folder, settings.train.model_copy(update={"version": lasting}), settings.rewards)
+    else:
+        for rejected in trainer.resume():
+            note(f"warning: passed over {rejected.path.name}: {rejected.reason}")
+        note(f"{folder}: going on after update {trainer.done} of {config.updates}")
+    yield Run(folder=folder, trainer=trainer, settings=settings, rewards=rewards)
+
+
+def write_run(folder: Path, settings: Train, rewards: Sequence[Reward]) -> None:
+    """The settings a run began with, next to what comes of them."""
+    document = {"format": 1, "train": settings.model_dump(), "rewards": [reward.model_dump() for reward in rewards]}
+    (folder / RUN_FILE).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def read_run(folder: Path, settings: Settings) -> Settings:
+    """Today's settings with those that the run began with in their place."""
+    path = folder / RUN_FILE
+    try:
+        document: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        began = Train.model_validate(document["train"])
+        rewards = tuple(Reward.model_validate(reward) for reward in document["rewards"])
+    except FileNotFoundError:
+        raise ConfigError(f"{folder} is no training run: there is no {RUN_FILE} in it") from None
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise ConfigError(f"{path}: cannot be read: {e}") from None
+    return settings.model_copy(update={"train": began, "rewards": rewards})
