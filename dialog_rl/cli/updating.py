@@ -113,6 +113,7 @@ def open_updater(
         model_play(gate_config),
         gate_config,
         veto=lambda version_id: journal.vetoed(store.root).get(version_id, ""),
+        standing=lambda: store.standing("champion"),
         progress=progress,
     )
     updater = Updater(wanted.folder(settings), log, store, gate, made_with, config, lease)

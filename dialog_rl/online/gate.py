@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic
 
 from dialog_rl.conversation import Conversation
@@ -26,6 +27,8 @@ from dialog_rl.staging import Stage
 
 if TYPE_CHECKING:
     from dialog_rl.lm.model import SpeakingModel
+
+CHANGED = "the champion changed while the gate was at work"
 
 Play = Callable[[S, Iterable[Conversation]], Iterable[Episode]]
 """Speaks conversations to their ends, in any order. One that leaves some out has been interrupted."""
@@ -93,13 +96,20 @@ class Gate(Generic[S]):
         config: GateConfig | None = None,
         *,
         veto: Callable[[str], str] = lambda version: "",
+        standing: Callable[[], str] = lambda: "",
         progress: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """veto: the reason for which a person forbids a version, or nothing. progress hears what is being played."""
+        """veto: the reason for which a person forbids a version, or nothing. standing: the champion by now, if known.
+
+        Both are asked after each conversation, and a gate that has become pointless ends there. progress hears what
+        is being played.
+        """
         if not stages:
             raise ConfigError("gate: no packs")
         self.config = config or GateConfig()
-        self._stages, self._play, self._veto, self._progress = tuple(stages), play, veto, progress
+        self._stages, self._play, self._progress = tuple(stages), play, progress
+        self._veto, self._standing = veto, standing
+        self._called_off: Callable[[], str] = str
         self._must_pass = MustPass[S](
             self._stages, self._episodes, cases=self.config.cases, seed=self.config.seed,
             temperature=self.config.temperature,
@@ -116,8 +126,11 @@ class Gate(Generic[S]):
             "packs": [stage.pack.name for stage in self._stages], "seed": self.config.seed,
             "temperature": self.config.temperature, "alpha_spent": self.config.budget.spent(gate_number),
         }  # fmt: skip
+        self._called_off = partial(self._why_called_off, candidate.version, champion.version)
         try:
             fault = self._fault(candidate, champion, anchor, gate_number, evidence)
+        except _CalledOff as e:
+            fault = str(e)
         except _Unplayable as e:
             if e.version != candidate.version:
                 raise
@@ -131,8 +144,8 @@ class Gate(Generic[S]):
         """Why the candidate does not pass, or nothing. The cheapest reasons are looked for first."""
         if candidate.version in (champion.version, anchor.version):
             return f"it is the {CHAMPION if candidate.version == champion.version else ANCHOR} itself"
-        if reason := self._veto(candidate.version):
-            return f"vetoed: {reason}"
+        if reason := self._called_off():
+            return reason
         others = {CHAMPION: champion, ANCHOR: anchor}
         same = champion.version == anchor.version
         rules = self.config.rules(number, block=len(self._stages), same=same)
@@ -143,8 +156,13 @@ class Gate(Generic[S]):
             return fault
         if fault := self._must_pass.examine(candidate, others, evidence):
             return fault
-        reason = self._veto(candidate.version)
-        return f"vetoed: {reason}" if reason else ""
+        return self._called_off()
+
+    def _why_called_off(self, candidate: str, champion: str) -> str:
+        """Why nothing is to be decided about a candidate any more, or nothing."""
+        if reason := self._veto(candidate):
+            return f"vetoed: {reason}"
+        return CHANGED if self._standing() not in ("", champion) else ""
 
     def _compete(self, contest: Contest[S], rules: Mapping[str, Rule], number: int) -> dict[str, Judgement]:
         """Play until each comparison is decided, or one is lost, or the simulator has lost too many customers."""
@@ -170,8 +188,12 @@ class Gate(Generic[S]):
 
     def _episodes(self, speaker: S, conversations: Sequence[Conversation]) -> dict[str, Episode]:
         """What a speaker makes of conversations, by their ids and in their order."""
+        played: dict[str, Episode] = {}
         try:
-            played = {episode.episode_id: episode for episode in self._play(speaker, conversations)}
+            for episode in self._play(speaker, conversations):
+                played[episode.episode_id] = episode
+                if reason := self._called_off():
+                    raise _CalledOff(reason)
         except ModelError as e:
             raise _Unplayable(str(e), speaker.version) from e
         if missing := len(conversations) - len(played):
@@ -183,6 +205,10 @@ def _is_open(judged: Mapping[str, Judgement]) -> bool:
     """Whether more pairs could still change the outcome."""
     verdicts = {judgement.verdict for judgement in judged.values()}
     return Verdict.OPEN in verdicts and verdicts <= {Verdict.OPEN, Verdict.PASSED}
+
+
+class _CalledOff(TrainingError):
+    """The gate has become pointless."""
 
 
 class _Unplayable(ModelError):

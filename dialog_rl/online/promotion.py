@@ -16,11 +16,11 @@ from dialog_rl.faults import fp
 from dialog_rl.lm import versions
 from dialog_rl.lm.model import SpeakingModel
 from dialog_rl.lm.promotions import ANCHOR, CHAMPION
+from dialog_rl.online.gate import CHANGED
 from dialog_rl.online.lease import Lease
 from dialog_rl.online.version_store import VersionStore
 
 SAME = "it speaks exactly as the champion does"
-CHANGED = "the champion changed while the gate was at work"
 
 
 class Outcome(Protocol):

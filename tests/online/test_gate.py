@@ -16,7 +16,7 @@ from dialog_rl.episode import Episode, Message
 from dialog_rl.errors import ConfigError, ModelError, TrainingError
 from dialog_rl.expert import Mistakes
 from dialog_rl.online import attacks
-from dialog_rl.online.gate import Gate, GateConfig, GateOutcome
+from dialog_rl.online.gate import CHANGED, Gate, GateConfig, GateOutcome
 from dialog_rl.online.must_pass import MustPass
 from dialog_rl.online.sequential import ErrorBudget
 from dialog_rl.plugins.loading import load_plugins
@@ -180,6 +180,14 @@ def test_a_veto_that_comes_while_the_gate_is_at_work_holds() -> None:
     late = Gate([stage()], play, CONFIG, veto=lambda version: "I have seen enough" if play.heard else "")
     outcome = late.examine(Clerk(version="equal"), CHAMPION, CHAMPION, gate_number=1)
     assert not outcome.promoted and outcome.reason == "vetoed: I have seen enough"
+    assert len(play.heard) == 1
+
+
+def test_a_gate_ends_at_once_when_the_champion_is_another_one_by_then() -> None:
+    play = Recorder()
+    moved = Gate([stage()], play, CONFIG, standing=lambda: "by hand" if len(play.heard) > 4 else CHAMPION.version)
+    outcome = moved.examine(Clerk(version="equal"), CHAMPION, CHAMPION, gate_number=1)
+    assert not outcome.promoted and outcome.reason == CHANGED and len(play.heard) == 5
 
 
 @pytest.mark.parametrize("who", ["champion", "anchor"])
