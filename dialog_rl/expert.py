@@ -76,6 +76,7 @@ class Expert:
         self.slipped: list[int] = []
         """Which of its actions, counted from 0, were slips or misread: learn what comes after them, not them."""
         self._actions = 0
+        self._parting = False
         self._begin("")
 
     def act(self, observed: tuple[Message, ...]) -> Message:
@@ -112,6 +113,8 @@ class Expert:
                 self._understand(apologetic=False)
             elif act.kind == "intent" and act.value != self._intent:
                 self._take_up(act.value)
+            elif act.kind == "bye":
+                self._parting = True
             elif self._wanted and act.kind in ("protest", "ask", "confused", "dont_know"):
                 self._understand(apologetic=True)
             elif act.kind in ("inform", "correct"):
@@ -142,6 +145,8 @@ class Expert:
     def _next(self) -> Message:
         if not self._intent:
             return self._say(self._words.other, "how_can_i_help", {})
+        if self._parting:
+            return self._say(self._words.other, "goodbye", {})
         if self._apologetic:
             self._apologetic = False
             return self._say(self._words.other, "misunderstood", {})

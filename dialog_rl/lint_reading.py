@@ -19,7 +19,7 @@ CUSTOMER_OCCASIONS = (
     "affirm", "deny", "change_mind", "correct", "join", "next", "thanks", "dont_know", "confused", "protest", "ask_why",
     "leave",
 )  # fmt: skip
-AGENT_OCCASIONS = ("how_can_i_help", "misunderstood", "give_up", "tool_refused")
+AGENT_OCCASIONS = ("how_can_i_help", "misunderstood", "goodbye", "give_up", "tool_refused")
 STYLES = ("train", "heldout")
 MANY = 500
 """Texts of one template that are looked at: of a template with more alternatives the first ones."""

@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from dialog_rl.conversation import Conversation
-from dialog_rl.episode import Episode
+from dialog_rl.episode import Episode, Role
 from dialog_rl.expert import CAREFUL, NONE, TRAINEE, Expert, Mistakes
 from dialog_rl.goals import make_scenario
 from dialog_rl.lm.demonstrations import Demonstration, in_processes
@@ -62,8 +62,11 @@ def demonstrate(what: Apprenticeship, number: int) -> Demonstration:
     )
     episode = converse(conversation, expert)
     scored = score_episodes(rewards, [episode])
+    messages = list(episode.messages())
+    if messages[-1].role is Role.USER:
+        messages.append(expert.act((messages[-1],)))  # a simulated customer does not wait for the goodbye, people do
     return Demonstration(
-        messages=tuple(episode.messages()), episode_return=scored[0].reward, pack=pack, slips=frozenset(expert.slipped),
+        messages=tuple(messages), episode_return=scored[0].reward, pack=pack, slips=frozenset(expert.slipped),
     )  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def test_more_customers_want_two_things_where_that_is_asked_for() -> None:
     )
 
 
-def test_a_demonstration_begins_with_the_system_message_and_ends_with_the_customer_leaving() -> None:
+def test_a_demonstration_begins_with_the_system_message_and_ends_with_a_goodbye() -> None:
     messages = demonstrate(RETAIL, 0).messages
     assert messages[0].role is Role.SYSTEM
-    assert messages[-1].role is Role.USER
+    assert messages[-2].role is Role.USER and messages[-1].text.endswith("Goodbye!")
