@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "train": ("dialog_rl.cli.train:train", "Learn from simulated customers by PPO."),
     "evaluate": ("dialog_rl.cli.evaluate:evaluate", "Measure versions side by side on held-out customers."),
     "curves": ("dialog_rl.cli.curves:curves", "Draw the learning curves of runs into one picture."),
+    "compare": ("dialog_rl.cli.compare:compare", "Train several algorithms on the same dialogues, and compare."),
     "replay": ("dialog_rl.cli.replay:replay", "Run a logged episode again, bit for bit or with another version."),
     "episodes": ("dialog_rl.cli.episodes:episodes", "List, show, export and forget logged episodes."),
     "versions": ("dialog_rl.cli.versions:versions", "List, compare, promote, veto and roll back versions."),

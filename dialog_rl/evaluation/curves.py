@@ -41,16 +41,14 @@ class Violations:
 
 def draw(curves: Sequence[Curve], path: Path, *, title: str, ceiling: float | None = None) -> None:
     """Write the figure. `ceiling` is the expert's success. Raises ConfigError where matplotlib is not installed."""
-    figure = _figure(6.5)
+    figure = new_figure(6.5)
     success, broken = figure.subplots(2, 1, sharex=True, height_ratios=[2.2, 1])
     for number, curve in enumerate(curves):
         colour = f"C{number % 10}"
         dialogues = [update["dialogues"] for update in curve.updates]
         success.plot(dialogues, [100 * u["success"] for u in curve.updates], color=colour, alpha=0.45, lw=1)
-        success.plot(dialogues, _smoothed([100 * u["success"] for u in curve.updates]), color=colour, label=curve.name)
-        broken.plot(
-            dialogues, _smoothed([100 * u["violations"] for u in curve.updates]), color=colour, label=curve.name
-        )
+        success.plot(dialogues, smoothed([100 * u["success"] for u in curve.updates]), color=colour, label=curve.name)
+        broken.plot(dialogues, smoothed([100 * u["violations"] for u in curve.updates]), color=colour, label=curve.name)
         for mark in curve.marks:
             s = mark.success
             bars = [[100 * (s.value - s.low)], [100 * (s.high - s.value)]]
@@ -68,13 +66,13 @@ def draw(curves: Sequence[Curve], path: Path, *, title: str, ceiling: float | No
 
 def draw_violations(curves: Sequence[Violations], path: Path, *, title: str) -> None:
     """Write the figure: a line a run, and a dotted one at each target. Raises ConfigError without matplotlib."""
-    figure = _figure(4.5)
+    figure = new_figure(4.5)
     axes = figure.subplots()
     for number, curve in enumerate(curves):
         colour = f"C{number % 10}"
         rates = [100 * rate for rate in curve.rates]
         axes.plot(curve.dialogues, rates, color=colour, alpha=0.35, lw=1)
-        axes.plot(curve.dialogues, _smoothed(rates), color=colour, label=curve.name)
+        axes.plot(curve.dialogues, smoothed(rates), color=colour, label=curve.name)
         if curve.target is not None:
             axes.axhline(100 * curve.target, color=colour, ls=":", lw=1)
             axes.annotate("target", (0, 100 * curve.target), fontsize=8, color=colour, va="bottom")
@@ -84,7 +82,7 @@ def draw_violations(curves: Sequence[Violations], path: Path, *, title: str) -> 
     figure.savefig(path, dpi=120, metadata={"Software": None})
 
 
-def _figure(height: float) -> Any:
+def new_figure(height: float) -> Any:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -95,7 +93,7 @@ def _figure(height: float) -> Any:
     return figure
 
 
-def _smoothed(values: Sequence[float], weight: float = 0.7) -> list[float]:
+def smoothed(values: Sequence[float], weight: float = 0.7) -> list[float]:
     """Exponential moving average, corrected for its beginning."""
     smoothed: list[float] = []
     total = norm = 0.0
