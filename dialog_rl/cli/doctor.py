@@ -51,7 +51,7 @@ def doctor(as_json: bool) -> None:
     else:
         for check in checks:
             mark = style("ok  ", fg="green") if check.ok else style("FAIL" if check.needed else "–   ", fg="red")
-            emit_line = f"{pad(check.name, 12)}  {one_line(check.found, 400)}"
+            emit_line = f"{pad(check.name, 12)}  {one_line(check.found, 2000)}"
             click.echo(f"{mark}  {emit_line}")
     if failed:
         raise Unwell(f"{len(failed)} of {len(checks)} checks failed: {', '.join(check.name for check in failed)}")
