@@ -90,7 +90,7 @@ def _step(message: Message, chance: random.Random, *, answer: str = "") -> Step:
     )
 
 
-def _messages(number: int) -> Sequence[Callable[[EpisodeLog], object]]:
+def messages(number: int) -> Sequence[Callable[[EpisodeLog], object]]:
     """The `number`-th thing to log: a finished episode and a rating of it, or a live conversation of one turn."""
     episode, name = made_up(number), f"e{number}"
     if number % 3:
@@ -118,7 +118,7 @@ def _log_from(where: str | Path, first: int, acknowledge: int) -> None:
     with EpisodeLog.open(where) as log:
         number = first
         while True:
-            for part, send in enumerate(_messages(number)):
+            for part, send in enumerate(messages(number)):
                 send(log)
                 os.write(acknowledge, b"%d %d\n" % (number, part))
             number += 1

@@ -2,28 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from dialog_rl.bench import campaign_checkpoints, campaign_logging, campaign_updater
+from dialog_rl.bench import (
+    campaign_checkpoints,
+    campaign_forgetting,
+    campaign_live,
+    campaign_logging,
+    campaign_postgres,
+    campaign_swaps,
+    campaign_trolls,
+    campaign_updater,
+    live_figures,
+)
 
-SAMPLE = {"logging-kills": 100, "updater-kills": 10, "checkpoints": 300}
-"""How many of each are a sample."""
+Progress = Callable[[int], object]
+Campaign = Callable[[Path, int, int, Progress], dict[str, Any]]
+"""Folder, how many, seed and progress → figures."""
 
 
-def run_campaign(name: str, *, full: bool, seed: int, progress: Callable[[int], object]) -> dict[str, Any]:
-    """Its figures. Raises an error that names the seed as soon as something is not as it should be."""
+def _logging(folder: Path, count: int, seed: int, progress: Progress) -> dict[str, Any]:
+    log = folder / "log.sqlite"
+    return campaign_logging.document(campaign_logging.kill_while_logging(log, count, seed, progress))
+
+
+def _updater(folder: Path, count: int, seed: int, progress: Progress) -> dict[str, Any]:
+    return campaign_updater.document(campaign_updater.kill_while_learning(folder, count, seed, progress))
+
+
+def _checkpoints(folder: Path, count: int, seed: int, progress: Progress) -> dict[str, Any]:
+    return campaign_checkpoints.document(campaign_checkpoints.damage_checkpoints(folder, count, seed, progress))
+
+
+def _postgres(folder: Path, count: int, seed: int, progress: Progress) -> dict[str, Any]:
+    folder.chmod(0o755)  # the server runs as another user where this one is root
+    return campaign_postgres.document(campaign_postgres.kill_the_server(folder / "server", count, seed, progress))
+
+
+def _swaps(folder: Path, count: int, seed: int, progress: Progress) -> dict[str, Any]:
+    return campaign_swaps.document(campaign_swaps.swap_while_talking(folder, count, progress))
+
+
+def _forgetting(folder: Path, count: int, seed: int, progress: Progress) -> dict[str, Any]:
+    return campaign_forgetting.document(campaign_forgetting.forget_many(folder, count, progress))
+
+
+def _live(folder: Path, count: int, seed: int, progress: Progress) -> dict[str, Any]:
+    return live_figures.document(campaign_live.play_live(folder, campaign_live.Live(chats=count, seed=seed), progress))
+
+
+def _trolls(folder: Path, count: int, seed: int, progress: Progress) -> dict[str, Any]:
+    return campaign_trolls.document(campaign_trolls.play_trolls(folder, count, seed, progress))
+
+
+CAMPAIGNS: Mapping[str, tuple[Campaign, int, int]] = {
+    "logging-kills": (_logging, 100, campaign_logging.FULL),
+    "updater-kills": (_updater, 10, campaign_updater.FULL),
+    "checkpoints": (_checkpoints, 300, campaign_checkpoints.FULL),
+    "postgres-kills": (_postgres, campaign_postgres.SAMPLE, campaign_postgres.FULL),
+    "swaps": (_swaps, campaign_swaps.SAMPLE, campaign_swaps.FULL),
+    "forgetting": (_forgetting, campaign_forgetting.SAMPLE, campaign_forgetting.FULL),
+    "live": (_live, campaign_live.SAMPLE, campaign_live.FULL),
+    "trolls": (_trolls, campaign_trolls.SAMPLE, campaign_trolls.FULL),
+}
+"""Name → what it does, how many of it are a sample, and how many are the whole."""
+
+
+def run_campaign(name: str, *, full: bool, seed: int, progress: Progress) -> dict[str, Any]:
+    """Its figures. Raises an error that names what is not as it should be, as soon as something is not."""
+    campaign, sample, whole = CAMPAIGNS[name]
     with TemporaryDirectory(prefix="campaign-") as folder:
-        if name == "logging-kills":
-            times = campaign_logging.FULL if full else SAMPLE[name]
-            log = Path(folder) / "log.sqlite"
-            return campaign_logging.document(campaign_logging.kill_while_logging(log, times, seed, progress))
-        if name == "updater-kills":
-            times = campaign_updater.FULL if full else SAMPLE[name]
-            return campaign_updater.document(campaign_updater.kill_while_learning(Path(folder), times, seed, progress))
-        times = campaign_checkpoints.FULL if full else SAMPLE[name]
-        return campaign_checkpoints.document(
-            campaign_checkpoints.damage_checkpoints(Path(folder), times, seed, progress)
-        )
+        return campaign(Path(folder), whole if full else sample, seed, progress)

@@ -12,7 +12,9 @@ from dialog_rl.cli.output import Progress, emit, emit_json, note
 from dialog_rl.config import resolve
 
 TIMED = ("rollout", "update", "iteration")
-CAMPAIGNS = ("logging-kills", "updater-kills", "checkpoints")
+CAMPAIGNS = (
+    "logging-kills", "updater-kills", "checkpoints", "postgres-kills", "swaps", "forgetting", "live", "trolls",
+)  # fmt: skip
 
 
 @click.command()
@@ -30,8 +32,10 @@ def bench(what: str, dialogues: int | None, repeats: int, full: bool, seed: int,
     The usual ways: Hugging Face generate with the whole history fed again each turn, and one padded row a turn in PPO.
 
     'gate' measures the gate instead: how often it passes candidates that it should not, and those that it should.
-    'logging-kills', 'updater-kills' and 'checkpoints' kill who logs and who learns, and damage checkpoints: it is an
-    error if anything is lost, doubled, accepted, or other than without (--full: 10,000, 3,000 and 5,000 times).
+    'logging-kills', 'updater-kills' and 'postgres-kills' kill who logs, who learns and the database; 'checkpoints'
+    damages checkpoints, 'swaps' changes the champion under twenty chats, 'forgetting' forgets people: it is an error if
+    anything is lost, doubled, accepted, mixed, still there, or other than without. 'live' lets people who are played
+    chat and rate beside an updater, 'trolls' some of them say the opposite: they tell what came of it.
     """
     if what in CAMPAIGNS:
         _campaign(what, full, seed, as_json)

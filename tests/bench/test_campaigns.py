@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
-from dialog_rl.bench import campaign_checkpoints, campaign_updater
+from dialog_rl.bench import (
+    campaign_checkpoints,
+    campaign_forgetting,
+    campaign_logging,
+    campaign_postgres,
+    campaign_swaps,
+    campaign_updater,
+    campaigns,
+    database_server,
+    rehearsal,
+)
 from dialog_rl.bench.campaign_checkpoints import Accepted, damage_checkpoints
+from dialog_rl.bench.campaign_forgetting import Remembered, forget_many
+from dialog_rl.bench.campaign_live import Live, play_live
+from dialog_rl.bench.campaign_swaps import Mixed, swap_while_talking
 from dialog_rl.bench.campaign_updater import Differs, kill_at_every_point, kill_while_learning
+from dialog_rl.bench.raters import asked_politely, troll, wants_to_be_asked_politely
+from dialog_rl.episode_log.log import EpisodeLog
+from dialog_rl.errors import EpisodeLogError
 from dialog_rl.lm import versions
 from dialog_rl.online import updater
+from dialog_rl.online.following import FollowingVoices
 from dialog_rl.online.ledger import Ledger
 from tests.crashing import campaign_size
 
@@ -68,8 +87,90 @@ def test_the_campaign_notices_when_nothing_is_verified(tmp_path: Path, monkeypat
 
 
 def test_a_campaign_is_run_by_its_name(capfd: pytest.CaptureFixture[str]) -> None:
-    from dialog_rl.bench import campaigns
-
     done: list[int] = []
     told = campaigns.run_campaign("logging-kills", full=False, seed=1, progress=done.append)
     assert told["kills"] == len(done) == 100 and told["acknowledged"] > 100 and told["lost"] == 0
+
+
+def test_every_campaign_can_be_asked_for() -> None:
+    from dialog_rl.cli.bench import CAMPAIGNS
+
+    assert set(CAMPAIGNS) == set(campaigns.CAMPAIGNS)
+
+
+@pytest.mark.timeout(0)
+def test_a_database_server_that_is_killed_loses_and_doubles_nothing() -> None:
+    pytest.importorskip("psycopg", reason="the extra 'postgres' is not installed")
+    if database_server.programs() is None:
+        pytest.skip("PostgreSQL is not installed on this machine")
+    with TemporaryDirectory(prefix="kills-") as folder:
+        Path(folder).chmod(0o755)
+        size = campaign_size(2, campaign_postgres.FULL)
+        tally = campaign_postgres.kill_the_server(Path(folder) / "server", size, seed=20_29)
+    assert tally.acknowledged > tally.kills and tally.found >= tally.acknowledged
+
+
+def test_the_campaign_notices_an_acknowledged_event_that_is_not_there(tmp_path: Path) -> None:
+    where = str(tmp_path / "log.sqlite")
+    with EpisodeLog.open(where) as log:
+        log.append(campaign_logging.made_up(1))
+    assert campaign_postgres.require_all(where, ["episode:e1"], seed=1) == 1
+    with pytest.raises(EpisodeLogError, match="1 acknowledged events are lost, episode:e2 first"):
+        campaign_postgres.require_all(where, ["episode:e1", "episode:e2"], seed=1)
+
+
+def test_no_turn_is_mixed_however_often_the_champion_changes(tmp_path: Path) -> None:
+    tally = swap_while_talking(tmp_path, campaign_size(8, campaign_swaps.FULL), chats=campaign_size(4, 20))
+    assert tally.swapped and tally.turns > 8 and tally.rollback < 10
+
+
+def test_the_campaign_notices_a_turn_that_names_another_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voice = FollowingVoices.voice
+
+    def another(self: FollowingVoices, version: str, **how: Any) -> Any:
+        self._models[version] = next(iter(self._models.values()))
+        return voice(self, version, **how)
+
+    monkeypatch.setattr(FollowingVoices, "voice", another)
+    with pytest.raises(Mixed, match="nats from what"):
+        swap_while_talking(tmp_path, 6, chats=2)
+
+
+def test_who_is_forgotten_is_nowhere(tmp_path: Path) -> None:
+    people = campaign_size(2, campaign_forgetting.FULL)
+    tally = forget_many(tmp_path, people)
+    assert tally.forgotten == people and tally.version and tally.files > 5
+
+
+def test_the_campaign_notices_what_is_still_said_somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_it = campaign_forgetting.unlearn
+
+    def careless(folder: Path, *how: Any, **more: Any) -> Any:
+        (folder / "notes").write_text(campaign_forgetting.CANARY)
+        return forget_it(folder, *how, **more)
+
+    monkeypatch.setattr(campaign_forgetting, "unlearn", careless)
+    with pytest.raises(Remembered, match="notes still holds"):
+        forget_many(tmp_path, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_people_who_are_played_chat_and_rate_beside_a_real_updater(tmp_path: Path) -> None:
+    tiny = versions.publish(tmp_path / "runs" / "versions", rehearsal.babbler().save).id
+    quick = ("--batch", "2", "--gate-pairs", "2", "--gate-cases", "0", "--wait", "-1")
+    live = Live(chats=5, version=tiny, measured=2, learn=quick, thought=lambda reply: len(reply) % 2 * 2.0 - 1)
+    tally = play_live(tmp_path, live)
+    assert tally.ratings >= 5 and tally.before.version == tiny
+    assert len(tally.promotions) + len(tally.refused) == 2  # updates of two conversations each
+    assert tally.alone and tally.beside
+
+
+def test_a_question_is_asked_politely_or_not_and_everything_else_is_no_question() -> None:
+    assert asked_politely("May I have your full name?") is True
+    assert asked_politely("Thanks. What is the order number?") is False
+    assert asked_politely("Done, it is cancelled. Anything else?") is None
+    assert asked_politely("You get 20.00 back. Shall I go ahead?") is None
+    assert troll(wants_to_be_asked_politely)("What is your zip code?") == 1.0
