@@ -17,12 +17,16 @@ from dialog_rl.errors import ConfigError
 from dialog_rl.plugins.loading import Plugins
 from dialog_rl.plugins.ratings import LoggedRatings
 from dialog_rl.scoring import Reward as RewardInstance
+from dialog_rl.staging import Stage
 
 if TYPE_CHECKING:
+    from dialog_rl.online.casting import Source
     from dialog_rl.online.trainer import Trainer
 
 RUN_FILE = "run.json"
 SWEEP_FILE = "sweep.json"
+GYM = "gym:"
+"""Before the id of an environment that is named beside packs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +43,7 @@ def opened_run(
 ) -> Iterator[Run]:
     """A trainer at its beginning or, given a run's folder, at its last valid checkpoint."""
     config = train_config(settings.train)
-    stages = opening.open_stages(plugins, settings.train.packs)
+    stages = [_source(plugins, pack) for pack in settings.train.packs]
     place: Path
     lent = {
         "reference": lending.Reference(lambda: reference),
@@ -67,6 +71,15 @@ def opened_run(
             note(f"warning: passed over {rejected.path.name}: {rejected.reason}")
         note(f"{folder}: going on after update {trainer.done} of {config.updates}")
     yield Run(folder=folder, trainer=trainer, settings=settings, rewards=rewards)
+
+
+def _source(plugins: Plugins, name: str) -> Stage | Source:
+    """A pack with its simulated customers, or a gymnasium environment: `gym:ID`."""
+    if not name.startswith(GYM):
+        return opening.open_stages(plugins, (name,))[0]
+    from dialog_rl.environments.source import source_of
+
+    return source_of(name)
 
 
 def write_run(folder: Path, settings: Train, rewards: Sequence[Reward]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 from dialog_rl.conversation import Conversation
-from dialog_rl.episode import Episode
+from dialog_rl.episode import Episode, Message
 from dialog_rl.expert import NONE, Expert
 from dialog_rl.goals import make_scenario
-from dialog_rl.lm.renderer import EmbeddedRenderer
 from dialog_rl.rl.batch import EpisodeBatch
 from dialog_rl.scoring import ScoredEpisode
 from dialog_rl.seeds import derive, generator
@@ -18,8 +18,22 @@ EXPERT = "expert"
 """The policy version that the expert's steps carry."""
 
 
+class Renderer(Protocol):
+    """What imitating needs of a chat format."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def pad_id(self) -> int: ...
+
+    def observe(self, messages: Iterable[Message]) -> tuple[int, ...]: ...
+
+    def action(self, message: Message) -> tuple[int, ...]: ...
+
+
 def lessons(
-    stages: Sequence[Stage], renderer: EmbeddedRenderer, count: int, *, seed: int, phase: int, longest: int
+    stages: Sequence[Stage], renderer: Renderer, count: int, *, seed: int, phase: int, longest: int
 ) -> EpisodeBatch:
     """One phase's demonstrations, as rows to be imitated. Those longer than `longest` positions are left out."""
     scored: list[ScoredEpisode] = []
@@ -30,7 +44,7 @@ def lessons(
     return EpisodeBatch.from_scored([], renderer.pad_id, replayed=scored)
 
 
-def _episodes(stages: Sequence[Stage], renderer: EmbeddedRenderer, count: int, root: int) -> Iterator[Episode]:
+def _episodes(stages: Sequence[Stage], renderer: Renderer, count: int, root: int) -> Iterator[Episode]:
     for number in range(count):
         stage, seed = stages[number % len(stages)], derive(root, number)
         scenario = make_scenario(stage.pack, seed, split="train", phrasing="train")
@@ -40,7 +54,7 @@ def _episodes(stages: Sequence[Stage], renderer: EmbeddedRenderer, count: int, r
         yield demonstrate(conversation, Expert(stage.pack, generator(seed, EXPERT), NONE), renderer)
 
 
-def demonstrate(conversation: Conversation, expert: Expert, renderer: EmbeddedRenderer) -> Episode:
+def demonstrate(conversation: Conversation, expert: Expert, renderer: Renderer) -> Episode:
     """Let the expert speak to the end, in the ids that the policy would have for what it says."""
     while conversation.stopped is None:
         heard = conversation.unobserved()

@@ -97,51 +97,27 @@ def test_what_cannot_be_made_is_said_with_what_would_be_right(settings: dict[str
 # an algorithm of one's own
 
 
-MINE = '''
-from dialog_rl.rl.algorithm import Loss, Needs, shared_by_tokens
-
-
-class Mine:
-    """Praise for what earned more than `bar`, blame for what earned less."""
-
-    name, needs = "mine", Needs(single_epoch=True)
-
-    def __init__(self, bar=0.0):
-        self.bar = bar
-
-    def advantages(self, batch, old, reference_logprobs_BT):
-        return shared_by_tokens((batch.episode_return_B > self.bar).float() * 2 - 1, batch, old)
-
-    def loss(self, new, rows):
-        return Loss(policy_BT=-new.logprobs_BT * rows.targets.advantages_BT)
-'''
-HOOK = """
-from dialog_rl import hookimpl
-
-
-@hookimpl
-def register_algorithms(register):
-    register("mine", Mine, description="thumbs up, thumbs down")
-"""
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+THUMBS = README.partition("## An algorithm of your own")[2].partition("```python\n")[2].partition("```")[0]
 
 
 def test_a_file_with_an_algorithm_trains_by_its_name(
     run: Run, with_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (with_base / "mine.py").write_text(MINE + HOOK)
+    (with_base / "thumbs.py").write_text(THUMBS)
     for module in ("dialog_rl.cli.plugins", "dialog_rl.cli.options"):
         monkeypatch.setattr(f"{module}.user_file", lambda: with_base / "user" / "config.toml")
-    assert run("plugins", "trust", "mine").code == 0
-    arguments = ("--plugin", "mine.py", "--algorithm", "mine", "--algorithm-option", "bar=-0.1")
+    assert run("plugins", "trust", "thumbs").code == 0
+    arguments = ("--plugin", "thumbs.py", "--algorithm", "thumbs", "--algorithm-option", "bar=-0.1")
     done = run("train", *arguments, "--dialogues", "4", "--batch", "4", "--run", "own", "--json")
     assert done.code == 0, done.err
-    assert (with_base / "runs" / "own" / "run.json").read_text().count('"mine"') == 1
+    assert (with_base / "runs" / "own" / "run.json").read_text().count('"thumbs"') == 1
 
 
 def test_a_file_with_an_algorithm_must_be_trusted_first(run: Run, with_base: Path) -> None:
-    (with_base / "mine.py").write_text(MINE + HOOK)
-    refused = run("train", "--plugin", "mine.py", "--algorithm", "mine", "--dialogues", "4", "--batch", "4")
-    assert refused.code == 3 and "plugins trust mine" in refused.err
+    (with_base / "thumbs.py").write_text(THUMBS)
+    refused = run("train", "--plugin", "thumbs.py", "--algorithm", "thumbs", "--dialogues", "4", "--batch", "4")
+    assert refused.code == 3 and "plugins trust thumbs" in refused.err
 
 
 # sweeps
@@ -183,3 +159,15 @@ def test_a_sweep_gives_up_the_worse_half_and_goes_on_where_it_was_stopped(
     found = done.json()
     assert found["best"] == {"learning_rate": "1e-3"}
     assert found["scores"] == {"1": {"trial-00": 0.1, "trial-01": 0.9}, "2": {"trial-01": 0.95}}
+
+
+# environments
+
+
+def test_an_environment_is_trained_on_where_packs_are_named(run: Run, with_base: Path) -> None:
+    pytest.importorskip("gymnasium", reason="environments need the extra gym")
+    small = ("--dialogues", "4", "--batch", "4", "--reward", "env_return", "--run", "doors", "--json")
+    done = run("train", "--pack", "gym:dialog_rl/Doors-v0", *small)
+    assert done.code == 0, done.err
+    kept = run("episodes", "list", "doors", "--json").json()
+    assert kept["total"] == 4
