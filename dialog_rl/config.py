@@ -82,6 +82,19 @@ class Train(Section):
     patience: int | None = Field(default=None, ge=0, description="looks without a better one that end the run")
     tuition_every: int | None = Field(default=None, ge=0, description="updates between phases of imitating the expert")
     tuition: int | None = Field(default=None, ge=1, description="the expert's dialogues in such a phase")
+    lora: int | None = Field(default=None, ge=1, le=1024, description="rank of an adapter; unset: all weights learn")
+    freeze: int | None = Field(default=None, ge=0, description="so many first layers, and the embeddings, do not learn")
+    recompute: bool = Field(default=False, description="gradient checkpointing: less memory, more time")
+
+
+class Model(Section):
+    """Of models that people bring; the embedded ones need none of it."""
+
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="of weights that are not trained")
+    attention: str = Field(default="sdpa", description="kernel while learning: sdpa, eager, flash_attention_2")
+    context: int = Field(default=4096, ge=64, description="tokens a conversation may have")
+    format: str = Field(default="", description="chat format; empty: the one that the checkpoint's template writes")
 
 
 class Evaluate(Section):
@@ -115,6 +128,7 @@ class Settings(Section):
     paths: Paths = Paths()
     agent: Agent = Agent()
     train: Train = Train()
+    model: Model = Model()
     evaluate: Evaluate = Evaluate()
     plugins: Plugins = Plugins()
     rewards: tuple[Reward, ...] = Field(default=(), description="instead of the built-in mixture")

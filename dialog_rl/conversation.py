@@ -7,10 +7,10 @@ replay) is none of its business. It knows text and facts, no tokens: a driver ha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from dialog_rl.episode import Change, Episode, Message, Role, Step, StopReason, ToolCall, Turn
+from dialog_rl.episode import Change, Episode, Manual, Message, Role, Step, StopReason, ToolCall, Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +67,7 @@ class Conversation:
         tokenizer: str = "",
         temperature: float = 1.0,
         started_at: float = 0.0,
+        manual: Manual | None = None,
     ) -> None:
         self._facts: dict[str, Any] = {
             "episode_id": episode_id, "pack": pack, "scenario": scenario, "seed": seed, "system": system,
@@ -81,7 +82,7 @@ class Conversation:
         opening = user.open()
         self._said: Message | None = opening.message
         self._note = ""
-        self._unobserved: list[Message] = [system, opening.message]
+        self._unobserved: list[Message] = [replace(system, manual=manual), opening.message]
         if opening.leaves:
             self._end(StopReason.USER_LEFT)
 
@@ -117,8 +118,14 @@ class Conversation:
             raise ValueError(f"the conversation has ended: {self._stop}")
         result = self._result_of(message)
         self._steps.append(
-            Step(message=message, result=result, observation_ids=observation_ids, action_ids=action_ids,
-                 logprobs=logprobs, policy_version=policy_version)  # fmt: skip
+            Step(
+                message=message,
+                result=result,
+                observation_ids=observation_ids,
+                action_ids=action_ids,
+                logprobs=logprobs,
+                policy_version=policy_version,
+            )  # fmt: skip
         )
         self._unobserved.clear()
         if result is None:

@@ -62,6 +62,16 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Manual:
+    """What a model that was not brought up on a pack must be told to serve its customers."""
+
+    policy: str
+    """The shop's rules, as text."""
+    tools: tuple[Mapping[str, Any], ...] = ()
+    """Tools as JSON schemas, in the form that chat templates take: {"type": "function", "function": {…}}."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     role: Role
     text: str
@@ -74,6 +84,8 @@ class Message:
     acts: tuple[Act, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Of a tool's answer: what the World knows of the call (kind, whose data, who was identified). Never rendered."""
+    manual: Manual | None = None
+    """Of a system message as it is observed; an episode's own has none, for the pack tells it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

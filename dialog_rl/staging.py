@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dialog_rl.conversation import Conversation, Limits, User
-from dialog_rl.episode import Episode, Message, Role
+from dialog_rl.episode import Episode, Manual, Message, Role
 from dialog_rl.errors import ScenarioError
 from dialog_rl.goals import make_scenario
 from dialog_rl.pack import Pack, load_pack
@@ -68,6 +68,7 @@ class Stage:
             tokenizer=tokenizer,
             temperature=temperature,
             started_at=started_at,
+            manual=manual_of(self.pack),
         )
 
     def again(self, episode: Episode) -> Conversation:
@@ -136,6 +137,28 @@ def find_pack(registry: Registry, name: str) -> Pack:
 
 def pack_folder(registry: Registry, name: str) -> Path:
     return Path(str(registry.scenario_packs[name].load()()))
+
+
+def manual_of(pack: Pack) -> Manual:
+    """The pack's rules and tools, for models that were not brought up on it."""
+    tools = tuple(
+        {"type": "function", "function": {
+            "name": name, "description": tool.description,
+            "parameters": {
+                "type": "object",
+                "properties": {argument: _schema(kind) for argument, kind in tool.arguments.items()},
+                "required": list(tool.arguments),
+            },
+        }}
+        for name, tool in pack.file.tools.items()
+    )  # fmt: skip
+    return Manual(policy=pack.policy_text.strip() or pack.file.brief, tools=tools)
+
+
+def _schema(kind: str | tuple[str, ...]) -> dict[str, Any]:
+    if isinstance(kind, tuple):
+        return {"type": "string", "enum": list(kind)}
+    return {"type": "number" if kind == "number" else "string"}
 
 
 def document(scenario: Scenario) -> Mapping[str, Any]:

@@ -34,6 +34,8 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "torch": ("lm", "rl", "online", "evaluation", "bench"),
     "transformers": ("lm",),
     "tokenizers": ("lm",),
+    "peft": ("lm",),
+    "jinja2": ("lm",),
     "sentencepiece": ("lm",),
     "safetensors": ("lm", "rl", "online"),
     "pluggy": ("hookspecs", "plugins"),

@@ -25,7 +25,9 @@ VERSIONS = "versions"
 
 
 def open_model(settings: Settings, name: str) -> SpeakingModel:
-    """A version by alias, name, beginning of its id, or folder. Raises CheckpointError."""
+    """A version by alias, name, beginning of its id, or folder; or a checkpoint of a known family. See
+    `version_folder`. Raises CheckpointError.
+    """
     prepare_torch(settings)
     from dialog_rl.lm.model import SpeakingModel
 
@@ -33,12 +35,41 @@ def open_model(settings: Settings, name: str) -> SpeakingModel:
 
 
 def version_folder(settings: Settings, name: str) -> Path:
-    """Where a version lies. What has a slash in it is a folder; a user's own versions come before those shipped."""
+    """Where a version lies. A user's own versions come before those shipped.
+
+    What has a slash in it is a folder: a version, or a checkpoint in Hugging Face's form, of which a version is made;
+    or the id of one in the local cache.
+    """
     from dialog_rl.lm import versions
 
-    if "/" in name or os.sep in name:
-        return Path(name)
-    return versions.find(stores(settings), name).path
+    if "/" not in name and os.sep not in name:
+        return versions.find(stores(settings), name).path
+    folder = Path(name)
+    if (folder / versions.MANIFEST).is_file() or (folder.is_dir() and not (folder / "tokenizer.json").is_file()):
+        return folder
+    if not folder.is_dir() and (name.startswith((".", "/", "~")) or name.count("/") != 1):
+        return folder
+    from dialog_rl.lm.intake import take_in
+
+    note(f"{name}: looking through the checkpoint …")
+    return take_in(name, stores(settings)[0], chat_format=settings.model.format)
+
+
+def open_taught(settings: Settings) -> tuple[SpeakingModel, SpeakingModel]:
+    """The version that training starts from, as it is to be trained, and what the KL penalty holds it to."""
+    from dialog_rl.lm.adapters import AdapterShape
+    from dialog_rl.lm.versions import verify
+
+    train, folder = settings.train, version_folder(settings, settings.train.version)
+    model = open_model(settings, str(folder.resolve()))
+    if train.lora and model.base is None:
+        model.adapt(AdapterShape(rank=train.lora, alpha=2 * train.lora), verify(folder))
+    if train.freeze:
+        model.policy.freeze(train.freeze)
+    model.policy.checkpointing = train.recompute
+    if model.base is not None or train.freeze:
+        return model, model.frozen()
+    return model, open_model(settings, str(folder.resolve()))
 
 
 def stores(settings: Settings) -> tuple[Path, ...]:
@@ -51,9 +82,12 @@ def prepare_torch(settings: Settings) -> None:
     """Import torch, which takes seconds, saying so; and give it its threads."""
     if "torch" not in sys.modules and sys.stderr.isatty():
         note("loading torch …")
+    from dialog_rl.lm.placement import Placement, use_placement
     from dialog_rl.lm.threads import use_threads
 
     use_threads(settings.agent.threads)
+    place = settings.model
+    use_placement(Placement(device=place.device, dtype=place.dtype, attention=place.attention, context=place.context))
 
 
 def open_stages(

@@ -93,6 +93,7 @@ def _learn(
 ) -> Pretrained:
     from dialog_rl.expert import NONE, TRAINEE
     from dialog_rl.lm import pretrain as lm_pretrain
+    from dialog_rl.lm.model import embedded_tokenizer
     from dialog_rl.online.apprentice import Apprenticeship, demonstrations
 
     config = lm_pretrain.PretrainConfig()
@@ -113,7 +114,7 @@ def _learn(
             seed=seed,
             held_out=held_out,
             config=config,
-            tokenizer=parent.renderer.tokenizer if parent is not None else None,
+            tokenizer=embedded_tokenizer(parent) if parent is not None else None,
             start=parent.policy if parent is not None else None,
             report=report,
         )

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--pack", "packs", multiple=True, metavar="NAME|DIR", help="Pack to learn from; several, or 'all'.")
-@click.option("--from", "version", metavar="VERSION", help="Version to start from. Default: base.")
+@click.option("--from", "--model", "version", metavar="VERSION|DIR|ID", help="What to start from. Default: base.")
+@click.option("--lora", type=click.IntRange(1, 1024), help="Train an adapter of this rank; all weights without.")
 @click.option("--dialogues", type=click.IntRange(min=1), help="Dialogues in all.")
 @click.option("--batch", type=click.IntRange(min=2), help="Dialogues an update.")
 @click.option("--slots", type=click.IntRange(min=1), help="Dialogues spoken at once.")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from dialog_rl.online.trainer import Trainer
 
 RUN_FILE = "run.json"
+MANIFEST = "manifest.json"
+"""Of a version's folder."""
 SWEEP_FILE = "sweep.json"
 GYM = "gym:"
 """Before the id of an environment that is named beside packs."""
@@ -50,7 +52,7 @@ def opened_run(
         "ratings": LoggedRatings(lambda: place / opening.LOG),
     }
     rewards = opening.open_rewards(settings, plugins, lent)
-    model, reference = (opening.open_model(settings, settings.train.version) for _ in range(2))
+    model, reference = opening.open_taught(settings)
     fresh = folder is None
     folder = place = opening.new_run(settings, name, kind) if folder is None else folder
     from dialog_rl.evaluation.remembering import RememberingPolicy
@@ -64,7 +66,7 @@ def opened_run(
     if fresh:
         # The version by its id, so that resuming starts from the same weights whatever the name means by then.
         given = settings.train.version
-        lasting = str(Path(given).resolve()) if "/" in given else model.version
+        lasting = str(Path(given).resolve()) if (Path(given) / MANIFEST).is_file() else model.version
         write_run(folder, settings.train.model_copy(update={"version": lasting}), settings.rewards)
     else:
         for rejected in trainer.resume():

@@ -11,8 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from dialog_rl.episode import Episode, Step
 from dialog_rl.evaluation.remembering import RememberingPolicy
-from dialog_rl.lm.model import SpeakingModel
-from dialog_rl.lm.renderer import EmbeddedRenderer
+from dialog_rl.lm.model import ChatRenderer, SpeakingModel
 from dialog_rl.rl.batch import micro_batches
 
 TOKEN_BUDGET = 8192
@@ -91,7 +90,7 @@ class Likelihoods:
         return _Row(ids=row.ids[:limit], step_of=_whole_steps(row.step_of, limit))
 
 
-def _spelled(step: Step, renderer: EmbeddedRenderer) -> tuple[int, ...]:
+def _spelled(step: Step, renderer: ChatRenderer) -> tuple[int, ...]:
     """A step's ids as its text is spelled; what could not be read as a call is spelled as it stands."""
     if step.message.malformed:
         return (*renderer.tokenizer.encode(step.message.text), renderer.end_id)

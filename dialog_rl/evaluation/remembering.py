@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dialog_rl.lm.policy import Policy, TokenEvaluation
 
@@ -21,10 +22,29 @@ class RememberingPolicy(Policy):
     """
 
     def __init__(self, policy: Policy) -> None:
-        super().__init__(policy.model, autocast=policy.autocast)
-        self.value_head = policy.value_head
+        nn.Module.__init__(self)
+        self._asked = (policy,)  # in a tuple, so that its parameters are not this module's: they may be in training
         self._known: dict[Key, TokenEvaluation] = {}
         self._takes_note = False
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("model", "value_head"):
+            return getattr(self._asked[0], name)
+        return super().__getattr__(name)
+
+    @property
+    def autocast(self) -> bool:
+        return self._asked[0].autocast
+
+    @autocast.setter
+    def autocast(self, wanted: bool) -> None:
+        self._asked[0].autocast = wanted
+
+    def hidden(self, ids_BT: Tensor) -> Tensor:
+        return self._asked[0].hidden(ids_BT)
+
+    def logits(self, hidden_ND: Tensor) -> Tensor:
+        return self._asked[0].logits(hidden_ND)
 
     @contextmanager
     def taking_note(self) -> Iterator[None]:

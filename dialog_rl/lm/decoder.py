@@ -18,6 +18,8 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from dialog_rl.errors import ModelError
+from dialog_rl.lm.adapters import effective_weight
+from dialog_rl.lm.family_decoder import FamilyDecoder
 from dialog_rl.lm.policy import Policy
 
 LEAST_ROWS = 32
@@ -88,18 +90,19 @@ class Decoder:
     def refresh(self) -> None:
         """Take over the policy's present weights. Every slot is freed: their keys and values came from the old ones."""
         trunk: Any = self._model.model
+        weight = effective_weight
         scale_D1 = torch.ones((self._heads + 2 * self._kv_heads) * self._width, 1, device=self._policy.device)
         scale_D1[: self._heads * self._width] = self._width**-0.5
         self._layers: list[_Layer] = []
         for layer in trunk.layers:
             attention, mlp = layer.self_attn, layer.mlp
-            qkv = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight])
-            gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
+            qkv = torch.cat([weight(attention.q_proj), weight(attention.k_proj), weight(attention.v_proj)])
+            gate_up = torch.cat([weight(mlp.gate_proj), weight(mlp.up_proj)])
             self._layers.append(_Layer(
                 qkv=self._own(qkv * scale_D1 * layer.input_layernorm.weight),
-                out=self._own(attention.o_proj.weight),
+                out=self._own(weight(attention.o_proj)),
                 gate_up=self._own(gate_up * layer.post_attention_layernorm.weight),
-                down=self._own(mlp.down_proj.weight),
+                down=self._own(weight(mlp.down_proj)),
             ))  # fmt: skip
         self._embedding_VD = self._own(trunk.embed_tokens.weight)
         self._output_VD = self._own(self._model.lm_head.weight * trunk.norm.weight)
@@ -218,6 +221,29 @@ class Decoder:
 
     def _norm(self, x_ND: Tensor) -> Tensor:
         return F.rms_norm(x_ND, x_ND.shape[-1:], None, self._eps)
+
+
+SpeakingDecoder = Decoder | FamilyDecoder
+
+
+def open_decoder(
+    policy: Policy, *, slots: int, max_length: int = 1024, dtype: torch.dtype = torch.float32
+) -> SpeakingDecoder:
+    """The quickest decoder for a policy: the one above, or its family's own forward. dtype is the one above's."""
+    if _is_plain_llama(policy):
+        return Decoder(policy, slots=slots, max_length=max_length, dtype=dtype)
+    return FamilyDecoder(policy, slots=slots, max_length=max_length)
+
+
+def _is_plain_llama(policy: Policy) -> bool:
+    """Whether the model computes what is written out above, on a CPU."""
+    c = policy.model.config
+    return (
+        isinstance(policy.model, LlamaForCausalLM) and policy.device.type == "cpu"
+        and policy.model.dtype == torch.float32 and not (c.attention_bias or c.mlp_bias) and c.hidden_act == "silu"
+        and c.head_dim == c.hidden_size // c.num_attention_heads
+        and c.rope_parameters.get("rope_type", "default") in ("default", "linear", "llama3")
+    )  # fmt: skip
 
 
 @torch.inference_mode()

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import nullcontext
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils.checkpoint import checkpoint
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from dialog_rl.errors import CheckpointError, ModelError
-from dialog_rl.lm import attention
+from dialog_rl.errors import ModelError
+from dialog_rl.lm import adapters, attention, families, weights
+from dialog_rl.lm.adapters import ADAPTER_FILE, AdapterShape
 
 CONFIG_FILE = "config.json"
 MODEL_FILE = "model.safetensors"
 VALUE_FILE = "value_head.safetensors"
+SHARDS = "model*.safetensors"
+"""Large models come in several files."""
+LARGEST_LOGITS = 1 << 25
+"""Logits that are held at once; more are computed in parts, and again for the gradient."""
 _ATTENTION: dict[str, Any] = {"attn_implementation": "sdpa"}
 
 
@@ -64,7 +71,14 @@ class TokenEvaluation(NamedTuple):
 
 
 class Policy(nn.Module):
-    """A language model and its value head. Parameters are fp32; `autocast` runs the trunk's matmuls in bf16."""
+    """A language model and its value head. What is trained is fp32; `autocast` runs the trunk's matmuls in bf16."""
+
+    adapter: AdapterShape | None = None
+    """What `adapt` has put beside the model; then the model itself is frozen."""
+    checkpointing: bool = False
+    """Keep only the layers' inputs for the gradient, and compute the rest again: less memory for a third more time."""
+    context: int | None = None
+    """Positions used, where the model has more."""
 
     def __init__(self, model: PreTrainedModel, *, autocast: bool = False) -> None:
         super().__init__()
@@ -89,26 +103,48 @@ class Policy(nn.Module):
 
     @property
     def max_positions(self) -> int:
-        return self.model.config.max_position_embeddings
+        most = self.model.config.max_position_embeddings
+        return most if self.context is None else min(most, self.context)
 
     @property
     def device(self) -> torch.device:
         return self.value_head.weight.device
 
     @property
-    def _output(self) -> nn.Linear:
-        return cast("nn.Linear", self.model.get_output_embeddings())
+    def _output_weight(self) -> Tensor:
+        return cast("nn.Linear", self.model.get_output_embeddings()).weight
 
     def hidden(self, ids_BT: Tensor) -> Tensor:
         """Last hidden states_BTD in fp32. Rows may be padded on the right: a causal row never sees its padding."""
         # No attention mask on purpose: without one, transformers calls the fused causal kernel.
-        kernel = attention.used_by(self.model) if self.autocast and self.device.type == "cpu" else nullcontext()
-        with kernel, torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.autocast):
-            return self.model.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state.float()
+        plain = families.attends_plainly(self.model.config)
+        kernel = attention.used_by(self.model) if self.autocast and plain and self.device.type == "cpu" else None
+        precision = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.autocast)
+        with kernel or nullcontext(), precision, self._recomputing():
+            return self._trunk(ids_BT).float()
+
+    def _trunk(self, ids_BT: Tensor) -> Tensor:
+        return self.model.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state
+
+    @contextmanager
+    def _recomputing(self) -> Iterator[None]:
+        """transformers computes again only what is in training mode; without dropout that mode changes nothing else."""
+        wanted = self.checkpointing and torch.is_grad_enabled()
+        if wanted:
+            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            self.model.train()
+        try:
+            yield
+        finally:
+            if wanted:
+                self.model.eval()
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Next-token logits_NV in fp32."""
-        return F.linear(hidden_ND, self._output.weight)
+        weight_VD = self._output_weight
+        logits_NV = F.linear(hidden_ND.to(weight_VD.dtype), weight_VD).float()
+        cap = getattr(self.model.config, "final_logit_softcapping", None)
+        return logits_NV if cap is None else (logits_NV / cap).tanh() * cap
 
     @torch.no_grad()
     def sharpen(self, factor: float) -> None:
@@ -134,10 +170,7 @@ class Policy(nn.Module):
         hidden_BTD = self.hidden(ids_BT)
         rows_N, columns_N = action_mask_BT.nonzero(as_tuple=True)
         before_ND = hidden_BTD[rows_N, columns_N - 1]
-        logits_NV = self.logits(before_ND) / temperature
-        logprobs_NV = logits_NV.log_softmax(-1)
-        chosen_N = logprobs_NV.gather(-1, ids_BT[rows_N, columns_N].unsqueeze(-1)).squeeze(-1)
-        entropy_N = -(logprobs_NV.exp() * logprobs_NV).sum(-1)
+        chosen_N, entropy_N = self._judge(before_ND, ids_BT[rows_N, columns_N], temperature)
         last_BD = hidden_BTD[torch.arange(len(ids_BT), device=ids_BT.device), lengths_B - 1]
         return TokenEvaluation(
             logprobs_BT=_scatter(chosen_N, action_mask_BT),
@@ -146,68 +179,114 @@ class Policy(nn.Module):
             final_value_B=self.value_head(last_BD).squeeze(-1),
         )
 
+    def _judge(self, before_ND: Tensor, ids_N: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """Log-probs and entropies of tokens, part by part where the vocabulary is large."""
+        size = max(1, LARGEST_LOGITS // self.vocab_size)
+        if len(ids_N) <= size:
+            return self._judge_part(before_ND, ids_N, temperature)
+        parts = [
+            checkpoint(self._judge_part, hidden_ND, part_N, temperature, use_reentrant=False)
+            for hidden_ND, part_N in zip(before_ND.split(size), ids_N.split(size), strict=True)
+        ]
+        chosen, entropy = zip(*cast("Any", parts), strict=True)
+        return torch.cat(chosen), torch.cat(entropy)
+
+    def _judge_part(self, before_ND: Tensor, ids_N: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        logprobs_NV = (self.logits(before_ND) / temperature).log_softmax(-1)
+        chosen_N = logprobs_NV.gather(-1, ids_N.unsqueeze(-1)).squeeze(-1)
+        return chosen_N, -(logprobs_NV.exp() * logprobs_NV).sum(-1)
+
+    def adapt(self, shape: AdapterShape, *, seed: int = 0) -> None:
+        """Train an adapter beside the model from here on, and the value head; the model itself is frozen."""
+        if self.adapter is not None:
+            raise ModelError("there is an adapter already")
+        adapters.put_beside(self.model, shape, seed=seed)
+        self.adapter = shape
+
+    def freeze(self, layers: int) -> None:
+        """Leave the embeddings and the first `layers` layers as they are."""
+        wanted = {str(number) for number in range(layers)}
+        for name, parameter in self.model.named_parameters():
+            parts = name.split(".")
+            if "embed_tokens" in parts or "wte" in parts or "wpe" in parts or wanted.intersection(parts):
+                parameter.requires_grad_(False)
+
+    def frozen(self) -> Policy:
+        """This policy as it is now, which further training of it does not change. What is frozen already is shared."""
+        return FrozenPolicy(self)
+
     def save(self, directory: Path, *, dtype: torch.dtype = torch.float32) -> None:
-        """Write a Hugging Face folder and the value head beside it. bf16 halves the file; the value head stays fp32."""
+        """Write a Hugging Face folder and the value head beside it. bf16 halves the file; the value head stays fp32.
+
+        Of an adapted model only the adapter is written.
+        """
         directory.mkdir(parents=True, exist_ok=True)
+        head = {name: tensor.detach().contiguous() for name, tensor in self.value_head.state_dict().items()}
+        if self.adapter is not None:
+            tensors = {name: tensor.detach().contiguous() for name, tensor in adapters.stored(self.model).items()}
+            save_file(tensors, directory / ADAPTER_FILE, metadata={"format": "pt"})
+            save_file(head, directory / VALUE_FILE)
+            return
         self.model.config.dtype = dtype
         self.model.config.save_pretrained(directory)
-        weights = {name: tensor.detach().to(dtype).contiguous() for name, tensor in _stored(self.model).items()}
-        save_file(weights, directory / MODEL_FILE, metadata={"format": "pt"})
-        head = {name: tensor.detach().contiguous() for name, tensor in self.value_head.state_dict().items()}
+        tensors = {name: tensor.detach().to(dtype).contiguous() for name, tensor in weights.stored(self.model).items()}
+        save_file(tensors, directory / MODEL_FILE, metadata={"format": "pt"})
         save_file(head, directory / VALUE_FILE)
 
     @classmethod
-    def load(cls, directory: Path, *, autocast: bool = False) -> Policy:
-        """Read what `save` wrote, into fp32. Raises CheckpointError unless every tensor is there, fits, is finite."""
-        config = _read_config(directory / CONFIG_FILE)
-        with torch.random.fork_rng(devices=[]):
-            policy = cls(LlamaForCausalLM(config), autocast=autocast)
-        _fill(_stored(policy.model), directory / MODEL_FILE)
-        _fill(policy.value_head.state_dict(), directory / VALUE_FILE)
+    def load(
+        cls,
+        directory: Path,
+        *,
+        autocast: bool = False,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        kernel: str = "sdpa",
+    ) -> Policy:
+        """Read what `save` wrote. Raises CheckpointError unless every tensor is there, fits, is finite.
+
+        kernel: transformers' implementation of attention, for learning.
+        """
+        config = families.read_config(directory / CONFIG_FILE, attn_implementation=kernel, dtype=dtype)
+        policy = cls(families.build(config, device=device), autocast=autocast)
+        policy.value_head.to(device)
+        policy.fill(directory)
         return policy
+
+    def fill(self, directory: Path) -> None:
+        """Take over the tensors that another of the same make saved, all of them or none."""
+        if self.adapter is not None:
+            weights.fill(adapters.stored(self.model), [directory / ADAPTER_FILE])
+        else:
+            weights.fill(weights.stored(self.model), sorted(directory.glob(SHARDS)) or [directory / MODEL_FILE])
+        weights.fill(self.value_head.state_dict(), [directory / VALUE_FILE])
+
+
+class FrozenPolicy(Policy):
+    """A policy as it was once. It owns nothing of the model: what is not trained belongs to the policy it came of."""
+
+    def __init__(self, policy: Policy) -> None:
+        nn.Module.__init__(self)
+        self._of = (policy,)  # in a tuple, so that its parameters are not this module's
+        copies = {id(p): p.detach().clone() for p in policy.model.parameters() if p.requires_grad}
+        trunk = policy.model.base_model.named_parameters()
+        self._tensors = {name: copies[id(p)] for name, p in trunk if id(p) in copies}
+        output_VD = cast("nn.Linear", policy.model.get_output_embeddings()).weight
+        self._output_VD = copies.get(id(output_VD), output_VD)
+        self.value_head = copy.deepcopy(policy.value_head)
+        self.adapter, self.context, self.autocast = policy.adapter, policy.context, policy.autocast
+
+    def __getattr__(self, name: str) -> Any:
+        return self._of[0].model if name == "model" else super().__getattr__(name)
+
+    @property
+    def _output_weight(self) -> Tensor:
+        return self._output_VD
+
+    def _trunk(self, ids_BT: Tensor) -> Tensor:
+        inputs = {"input_ids": ids_BT, "use_cache": False}
+        return functional_call(self.model.base_model, self._tensors, (), inputs, tie_weights=False).last_hidden_state
 
 
 def _scatter(values_N: Tensor, mask_BT: Tensor) -> Tensor:
     return values_N.new_zeros(mask_BT.shape).masked_scatter(mask_BT, values_N)
-
-
-def _stored(model: PreTrainedModel) -> dict[str, Tensor]:
-    """The tensors a checkpoint holds: the state dict without the output embedding where that is tied to the input's."""
-    tensors = dict(model.state_dict())
-    if model.config.tie_word_embeddings:
-        tensors.pop("lm_head.weight", None)
-    return tensors
-
-
-def _read_config(path: Path) -> LlamaConfig:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
-        raise CheckpointError(f"{path}: no readable model configuration ({e})") from e
-    kind = document.get("model_type") if isinstance(document, dict) else None
-    if kind != "llama":
-        raise CheckpointError(f"{path}: model_type is {kind!r}; this program reads 'llama'")
-    try:
-        return LlamaConfig(**{**document, **_ATTENTION, "dtype": torch.float32})
-    except Exception as e:  # transformers' strict config raises errors of its own kinds
-        raise CheckpointError(f"{path}: not a Llama configuration: {e}") from e
-
-
-def _fill(wanted: dict[str, Tensor], path: Path) -> None:
-    """Copy the file's tensors into `wanted`, all of them or none."""
-    try:
-        found = load_file(path)
-    except (OSError, SafetensorError) as e:
-        raise CheckpointError(f"{path}: cannot be read as safetensors: {e}") from e
-    missing, unexpected = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
-    if missing or unexpected:
-        raise CheckpointError(f"{path}: missing tensors {missing or 'none'}, unexpected tensors {unexpected or 'none'}")
-    for name, tensor in found.items():
-        asked = tuple(wanted[name].shape)
-        if tuple(tensor.shape) != asked:
-            raise CheckpointError(f"{path}: {name} has shape {tuple(tensor.shape)}; config.json asks for {asked}")
-        if not bool(torch.isfinite(tensor).all()):
-            raise CheckpointError(f"{path}: {name} holds NaN or infinite weights")
-    with torch.no_grad():
-        for name, tensor in found.items():
-            wanted[name].copy_(tensor)

@@ -14,6 +14,7 @@ from dialog_rl import durable
 from dialog_rl.errors import CheckpointError
 from dialog_rl.faults import fp
 from dialog_rl.lm import journal, versions
+from dialog_rl.lm.adapters import BASE_FILE, read_facts
 
 logger = logging.getLogger(__name__)
 
@@ -164,7 +165,8 @@ def clear(root: Path, *, keep: Collection[str] = (), keep_last: int = 3) -> tupl
     """Remove versions that nothing needs, and return their ids.
 
     Never one that an alias means, that someone has pinned, that `keep` names, that is among the `keep_last` newest, or
-    that is among the `keep_last` an alias meant last: those are what a rollback goes to.
+    that is among the `keep_last` an alias meant last: those are what a rollback goes to. Nor one that the adapter of
+    any of these lies beside.
     """
     with durable.failing_as(CheckpointError, f"{root}: cannot clear away"), durable.locked(root / versions.LOCK):
         durable.sweep(root)
@@ -186,7 +188,14 @@ def unneeded(root: Path, *, keep: Collection[str] = (), keep_last: int = 3) -> t
     """The versions that `clear` would remove, but for those that someone has pinned; oldest first."""
     needed = {*keep, *journal.standing(root).values(), *_meant_last(root, keep_last)}
     present = [manifest.id for manifest in versions.list_versions(root)]
-    return tuple(v for v in present[: max(0, len(present) - keep_last)] if v not in needed)
+    spared = {v for v in present if v in needed} | set(present[max(0, len(present) - keep_last) :])
+    spared |= {base for v in spared if (base := _base_of(root / v))}
+    return tuple(v for v in present if v not in spared)
+
+
+def _base_of(folder: Path) -> str:
+    """The version beside which an adapter's lies; empty for one that stands alone."""
+    return read_facts(folder)[1].id if (folder / BASE_FILE).is_file() else ""
 
 
 def _meant_last(root: Path, count: int) -> set[str]:

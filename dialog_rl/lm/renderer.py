@@ -10,19 +10,13 @@ prompt(n+1) = prompt(n) + action(n) + observe(new messages): a prompt only ever 
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
 
 from dialog_rl.episode import Message, Role, ToolCall
 from dialog_rl.lm import tokenizer as t
+from dialog_rl.lm.tool_calls import MAX_CALL_CHARS, TOOL_NAME, compact, read_arguments
 
 FORMAT = "dialog_rl embedded 1"
-MAX_CALL_CHARS = 4000
-"""A longer call is refused unread: no tool takes that much."""
-
-_TOOL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _MARK = {Role.SYSTEM: t.SYSTEM, Role.USER: t.USER, Role.TOOL: t.TOOL}
 
 
@@ -80,8 +74,7 @@ class EmbeddedRenderer:
 
 def call_text(call: ToolCall) -> str:
     """A call as it is written: the tool's name, a space, its arguments as compact JSON in their own order."""
-    arguments = json.dumps(dict(call.arguments), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return f"{call.name} {arguments}"
+    return f"{call.name} {compact(call.arguments)}"
 
 
 def _parse_call(text: str) -> Message:
@@ -97,31 +90,11 @@ def _read_call(text: str) -> ToolCall:
     if len(text) > MAX_CALL_CHARS:
         raise ValueError(f"a call of {len(text)} characters; at most {MAX_CALL_CHARS} are read")
     name, space, body = text.partition(" ")
-    if not _TOOL_NAME.fullmatch(name):
+    if not TOOL_NAME.fullmatch(name):
         raise ValueError(f'a call must read: name {{"argument":"value"}}; it begins {text[:40]!r}')
     if not space:
         raise ValueError(f"the call of {name} has no arguments; write {{}} for none")
-    try:
-        arguments = json.loads(body, object_pairs_hook=_without_repeats, parse_constant=_no_constant)
-    except json.JSONDecodeError as e:
-        raise ValueError(f"the arguments of {name} are not JSON: {e.msg} at character {e.pos}") from e
-    if not isinstance(arguments, dict):
-        raise ValueError(f"the arguments of {name} must be an object, not {type(arguments).__name__}")
-    if any(0xD800 <= ord(c) <= 0xDFFF for c in json.dumps(arguments, ensure_ascii=False)):
-        raise ValueError(f"the arguments of {name} contain half a surrogate pair, which is no character")
-    return ToolCall(name=name, arguments=arguments)
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    out = dict(pairs)
-    if len(out) != len(pairs):
-        repeated = next(name for name in out if sum(name == other for other, _ in pairs) > 1)
-        raise ValueError(f"the argument {repeated!r} is given twice")
-    return out
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON value")
+    return read_arguments(name, body)
 
 
 def _malformed(text: str, reason: str) -> Message:

@@ -13,7 +13,7 @@ import torch
 from dialog_rl import seeds
 from dialog_rl.conversation import Conversation
 from dialog_rl.episode import Episode, Message, Role, StopReason
-from dialog_rl.lm.decoder import Decoder, Sample, sample
+from dialog_rl.lm.decoder import Sample, SpeakingDecoder, open_decoder, sample
 from dialog_rl.lm.policy import Policy
 
 MAX_ACTION = 96
@@ -29,6 +29,11 @@ class Renderer(Protocol):
     def observe(self, messages: Iterable[Message]) -> tuple[int, ...]: ...
 
     def parse(self, action_ids: Sequence[int]) -> Message: ...
+
+
+def longest_action(renderer: Renderer) -> int:
+    """Tokens an action may have in a chat format: its own word, or what the embedded model's needs."""
+    return getattr(renderer, "longest_action", MAX_ACTION)
 
 
 class Ending(StrEnum):
@@ -76,7 +81,7 @@ class Voice:
     The last token of an action is fed together with the next observation, so no forward is spent on it alone.
     """
 
-    def __init__(self, decoder: Decoder, slot: int, renderer: Renderer, *, seed: int, max_action: int) -> None:
+    def __init__(self, decoder: SpeakingDecoder, slot: int, renderer: Renderer, *, seed: int, max_action: int) -> None:
         self.slot = slot
         self.feed: list[int] = []
         """Ids to feed before the next token can be drawn."""
@@ -146,7 +151,7 @@ class Voice:
         return replace(message, tool_call=None, malformed=reasons[ending])
 
 
-def speak_on(decoder: Decoder, voices: Sequence[Voice], *, temperature: float) -> list[Sample]:
+def speak_on(decoder: SpeakingDecoder, voices: Sequence[Voice], *, temperature: float) -> list[Sample]:
     """Feed every voice what it waits for and draw its next token: new observations in one batch, tokens in another."""
     prefilled = [voice for voice in voices if not voice.action_ids]
     decoded = [voice for voice in voices if voice.action_ids]
@@ -159,11 +164,11 @@ def speak_on(decoder: Decoder, voices: Sequence[Voice], *, temperature: float) -
     return [drawn[voice.slot] for voice in voices]
 
 
-def _prefill(decoder: Decoder, voices: Sequence[Voice]) -> torch.Tensor:
+def _prefill(decoder: SpeakingDecoder, voices: Sequence[Voice]) -> torch.Tensor:
     return decoder.prefill([voice.slot for voice in voices], [voice.feed for voice in voices])
 
 
-def _decode(decoder: Decoder, voices: Sequence[Voice]) -> torch.Tensor:
+def _decode(decoder: SpeakingDecoder, voices: Sequence[Voice]) -> torch.Tensor:
     return decoder.decode([voice.slot for voice in voices], [voice.feed[0] for voice in voices])
 
 
@@ -178,7 +183,7 @@ def rollouts(
     *,
     slots: int = 32,
     max_length: int = 1024,
-    max_action: int = MAX_ACTION,
+    max_action: int | None = None,
     temperature: float = 1.0,
     version: str = "",
     dtype: torch.dtype = torch.float32,
@@ -187,10 +192,11 @@ def rollouts(
     """Let the policy speak conversations to their end. Yields episodes in completion order.
 
     In fp32 an episode depends on the weights, its conversation and its seed alone, not on `slots` or its neighbours.
-    Temperature 0 is greedy. `cancelled` is asked before every token; what is unfinished then is dropped. The policy's
-    weights are copied at the start, so they may be trained while episodes are drawn.
+    Temperature 0 is greedy. `max_action` is in tokens, by default as the renderer has it. `cancelled` is asked before
+    every token; what is unfinished then is dropped. The policy must not be trained while episodes are drawn.
     """
-    decoder = Decoder(policy, slots=slots, max_length=max_length, dtype=dtype)
+    decoder = open_decoder(policy, slots=slots, max_length=max_length, dtype=dtype)
+    longest = max_action or longest_action(renderer)
     source, free = iter(conversations), list(range(slots))
     speaking: dict[int, tuple[Conversation, Voice]] = {}
 
@@ -202,7 +208,7 @@ def rollouts(
 
     while not cancelled():
         while free and (conversation := next(source, None)) is not None:
-            voice = Voice(decoder, free[-1], renderer, seed=conversation.seed, max_action=max_action)
+            voice = Voice(decoder, free[-1], renderer, seed=conversation.seed, max_action=longest)
             if conversation.stopped is None:
                 go_on(conversation, voice, voice.observe(conversation.unobserved()))
             if conversation.stopped is not None:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import cast
 
 from dialog_rl.episode import Message, Step
-from dialog_rl.lm.decoder import Decoder
+from dialog_rl.lm.decoder import open_decoder
 from dialog_rl.lm.policy import Policy
-from dialog_rl.lm.rollouts import MAX_ACTION, Action, Renderer, Voice, speak_on
+from dialog_rl.lm.rollouts import Action, Renderer, Voice, longest_action, speak_on
 
 UNDECODED = "\ufffd"
 """What a byte that does not yet make a character decodes to."""
@@ -28,11 +28,11 @@ class Speaker:
         *,
         seed: int,
         max_length: int = 1024,
-        max_action: int = MAX_ACTION,
+        max_action: int | None = None,
         temperature: float = 1.0,
     ) -> None:
-        self._decoder = Decoder(policy, slots=1, max_length=max_length)
-        self._voice = Voice(self._decoder, 0, renderer, seed=seed, max_action=max_action)
+        self._decoder = open_decoder(policy, slots=1, max_length=max_length)
+        self._voice = Voice(self._decoder, 0, renderer, seed=seed, max_action=max_action or longest_action(renderer))
         self._renderer, self._temperature = renderer, temperature
 
     def remember(self, steps: Sequence[Step]) -> None:

@@ -116,11 +116,9 @@ def rules_of(stores: Sequence[Path], *, max_lag: int = LearnConfig().max_lag) ->
 
 def _fingerprint(folder: Path) -> str:
     """Of a version whose manifest does not tell."""
-    from dialog_rl.lm.model import TOKENIZER_FILE
-    from dialog_rl.lm.renderer import EmbeddedRenderer
-    from dialog_rl.lm.tokenizer import Tokenizer
+    from dialog_rl.lm.model import fingerprint_in
 
-    return EmbeddedRenderer(Tokenizer.load(folder / TOKENIZER_FILE)).fingerprint
+    return fingerprint_in(folder)
 
 
 def _ledger(folder: Path, plans: Sequence[Plan]) -> Ledger:

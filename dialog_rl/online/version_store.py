@@ -10,6 +10,7 @@ from dialog_rl.episode_log.learning import Verdict
 from dialog_rl.errors import CheckpointError
 from dialog_rl.faults import fp
 from dialog_rl.lm import journal, promotions, versions
+from dialog_rl.lm.adapters import BASE_FILE, read_facts
 from dialog_rl.lm.journal import Event
 from dialog_rl.lm.model import SpeakingModel
 from dialog_rl.lm.promotions import ANCHOR, CANDIDATE, CHAMPION
@@ -96,6 +97,8 @@ def adopt(root: Path, version: Version) -> Version:
     manifest = version.manifest
     if (root / manifest.id / versions.MANIFEST).exists():
         return versions.verify(root / manifest.id)
+    if (version.path / BASE_FILE).is_file():
+        adopt(root, versions.find((version.path.parent, versions.EMBEDDED), read_facts(version.path)[1].id))
 
     def fill(folder: Path) -> None:
         for name in manifest.files:
