@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from dialog_rl.errors import CheckpointError
+from dialog_rl.lm import intake, intake_files
+from dialog_rl.lm.hub_renderer import HubRenderer
+from dialog_rl.lm.hub_tokenizer import HubTokenizer
+from dialog_rl.lm.intake_template import match
+from dialog_rl.lm.model import SpeakingModel
+from tests.lm.families import FAMILIES, save_checkpoint, small_model, tokenizer_json
+
+
+@pytest.mark.parametrize("name", ["llama3", "llama3.1", "qwen2", "qwen3", "mistral", "gemma", "gpt2"])
+def test_a_checkpoint_of_each_family_becomes_a_version_with_the_same_weights(name: str, tmp_path: Path) -> None:
+    save_checkpoint(name, tmp_path / "theirs", shard="20KB" if name == "qwen2" else "5GB")
+    folder = intake.take_in(str(tmp_path / "theirs"), tmp_path / "store")
+    model = SpeakingModel.load(folder)
+    assert isinstance(model.renderer, HubRenderer) and model.renderer.format.name == FAMILIES[name].format
+    ids = torch.randint(0, model.policy.vocab_size, (2, 9), generator=torch.Generator().manual_seed(0))
+    theirs: Any = small_model(name)
+    with torch.no_grad():
+        wanted = theirs(input_ids=ids, use_cache=False).logits
+        assert torch.allclose(model.policy.logits(model.policy.hidden(ids)), wanted, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_checkpoint("llama3", tmp_path_factory.mktemp("theirs"))
+
+
+@pytest.fixture
+def copied(theirs: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "copied"
+    folder.mkdir()
+    for path in theirs.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+def refusal(folder: Path, tmp_path: Path) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        intake.take_in(str(folder), tmp_path / "store")
+    assert not list((tmp_path / "store").glob("*/manifest.json"))
+    return str(caught.value)
+
+
+def test_a_file_of_an_unknown_kind_is_refused_by_name(copied: Path, tmp_path: Path) -> None:
+    (copied / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+    told = refusal(copied, tmp_path)
+    assert "'pytorch_model.bin': a file that a checkpoint of weights in safetensors does not" in told
+
+
+def test_a_link_that_leads_elsewhere_is_refused(copied: Path, tmp_path: Path) -> None:
+    (copied / "tokenizer.json").unlink()
+    (copied / "tokenizer.json").symlink_to("/etc/passwd")
+    assert "tokenizer.json: a link that leads elsewhere" in refusal(copied, tmp_path)
+
+
+def test_an_unknown_family_is_refused_with_those_that_are_known(copied: Path, tmp_path: Path) -> None:
+    (copied / "config.json").write_text('{"model_type": "bloom"}')
+    assert "model_type is 'bloom'; this program reads llama, qwen2" in refusal(copied, tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_one_number_that_is_not_finite_is_found(value: float, dtype: torch.dtype, tmp_path: Path) -> None:
+    for where in (0, 999, 1000):
+        tensor = torch.full((1001,), 3.0, dtype=dtype)
+        tensor[where] = value
+        save_file({"x": tensor}, tmp_path / "x.safetensors")
+        (tmp_path / "out").mkdir(exist_ok=True)
+        with pytest.raises(CheckpointError, match="x holds NaN or infinite weights"):
+            intake_files.copy_weights([tmp_path / "x.safetensors"], tmp_path / "out", kind="llama", tied=False)
+
+
+def test_a_header_that_does_not_fit_its_file_is_refused(copied: Path, tmp_path: Path) -> None:
+    path = copied / "model.safetensors"
+    whole = path.read_bytes()
+    for content in (whole[:-1], whole + b"\0", b"\xff" * 8 + whole[8:], whole[:20], b""):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError):
+            intake_files.read_header(path)
+
+
+HOSTILE_TEMPLATES = {
+    "{{ ''.__class__.__mro__[1].__subclasses__() }}": "hostile",
+    "{% for i in range(99999) %}{% for j in range(99999) %}{{ 'x' * 9999 }}{% endfor %}{% endfor %}": "without end",
+    "{{ raise_exception('no') }}": "fails on the simplest conversation",
+    "{% if %}": "cannot be read",
+    "{% for m in messages %}<<{{ m.role }}>>{{ m.content }}{% endfor %}": "writes no format that is known",
+    "{{ messages[-1].content }}": "rewrites what was said before",
+}
+
+
+@pytest.mark.parametrize(("template", "told"), HOSTILE_TEMPLATES.items())
+def test_a_hostile_or_unknown_template_is_refused_and_told_why(template: str, told: str) -> None:
+    tokenizer = HubTokenizer(tokenizer_json("qwen2").encode())
+    with pytest.raises(CheckpointError, match=told):
+        match(template, {"bos_token": "", "eos_token": "<|im_end|>"}, tokenizer)
+
+
+def test_a_template_that_rewrites_what_was_said_is_replaced_by_the_format_it_begins_with() -> None:
+    tokenizer = HubTokenizer(tokenizer_json("mistral").encode())
+    found = match(str(FAMILIES["mistral"].template), {"bos_token": "<s>", "eos_token": "</s>"}, tokenizer)
+    assert found.name == "mistral" and "rewrites what was said before" in found.notes[0]
+
+
+def test_the_process_that_reads_has_no_way_out(tmp_path: Path) -> None:
+    """Within the confinement: no socket, no process, no file elsewhere."""
+    import subprocess
+    import sys
+
+    tried = f"""
+import sys
+from pathlib import Path
+from dialog_rl.lm.intake_worker import confine
+import socket, subprocess, os
+Path({str(tmp_path)!r}, "in").mkdir()
+confine(Path({str(tmp_path)!r}) / "in", memory=2 << 30, seconds=20, file_size=1 << 20)
+def attempt(what):
+    try:
+        what()
+    except (PermissionError, OSError) as e:
+        return type(e).__name__
+    return "done"
+print([attempt(f) for f in (
+    lambda: socket.socket(), lambda: subprocess.run(["true"]), lambda: os.system("true"),
+    lambda: open({str(tmp_path / "out")!r}, "w"), lambda: os.remove({str(tmp_path)!r}), lambda: os.fork(),
+    lambda: open({str(tmp_path / "in" / "fine")!r}, "w"), lambda: open({str(tmp_path / "in" / "fine")!r}).close())])
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    done = subprocess.run([sys.executable, "-c", tried], capture_output=True, text=True, env=environment, check=False)
+    assert done.stdout.strip() == str(["PermissionError"] * 6 + ["done"] * 2), done.stderr
