@@ -18,7 +18,7 @@ from dialog_rl.cli import updating
 from dialog_rl.cli.main import main
 from dialog_rl.episode_log import learning
 from dialog_rl.episode_log.log import EpisodeLog
-from dialog_rl.lm import checkpoints
+from dialog_rl.lm import checkpoints, journal
 from dialog_rl.online.looking_in import LOCK
 from tests.crashing import start, was_killed
 
@@ -128,6 +128,26 @@ def test_a_signal_ends_it_at_once_with_a_valid_checkpoint(
     assert os.waitstatus_to_exitcode(status) == code and time.monotonic() - begun < 5
     found, rejected = checkpoints.latest_valid(world.root / "learn" / "checkpoints")
     assert found is not None and not rejected
+
+
+def test_a_signal_ends_it_in_the_middle_of_a_gate_and_the_same_gate_is_played_again(
+    world: World, log: EpisodeLog, run: Run
+) -> None:
+    world.chat(log, 1, 2, 3)
+    long = ("learn", "--once", "--batch", "3", "--gate-pairs", "100000", "--gate-cases", "0")
+    child = start(lambda: os._exit(main(long)))
+    deadline = time.monotonic() + 100
+    while "candidate" not in journal.standing(world.versions) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1.0)  # into the gate
+    begun = time.monotonic()
+    os.kill(child, signal.SIGTERM)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 143 and time.monotonic() - begun < 5
+    assert learning.verdict_of(log, "learn", 1) is None
+    assert run("learn", *QUICK).code == 0
+    verdict = learning.verdict_of(log, "learn", 1)
+    assert verdict is not None and verdict.gate == 1 and verdict.reason
 
 
 def _following(world: World, log: EpisodeLog) -> int:
