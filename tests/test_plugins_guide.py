@@ -6,16 +6,22 @@ import inspect
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 from dialog_rl import hookspecs
+from dialog_rl.cli.main import cli
 from dialog_rl.config import Settings
 from dialog_rl.plugins.conformance import check_reward
 from dialog_rl.plugins.loading import load_plugins
 from dialog_rl.plugins.rewards import build_rewards
 from dialog_rl.scoring import RewardSpec
 
-GUIDE = (Path(__file__).parent.parent / "plugins" / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+GUIDE = (ROOT / "plugins" / "README.md").read_text(encoding="utf-8")
+TUTORIAL = (
+    (ROOT / "README.md").read_text(encoding="utf-8").partition("## A reward in a minute")[2].partition("\n## ")[0]
+)
 
 
 def code(language: str) -> list[str]:
@@ -50,6 +56,29 @@ def test_the_reward_of_the_guide_loads_and_keeps_its_contract(tmp_path: Path) ->
     with load_plugins(files=[file], found=[]) as plugins:
         answers = check_reward(lambda: build_rewards(plugins.registry, [RewardSpec(use="thanks")])[0])
     assert [answer for answer in answers if not answer.passed] == []
+
+
+def test_the_reward_of_the_tutorial_loads_and_keeps_its_contract(tmp_path: Path) -> None:
+    (source,) = re.findall(r"```python\n(.*?)```", TUTORIAL, re.DOTALL)
+    file = tmp_path / "polite.py"
+    file.write_text(source)
+    with load_plugins(files=[file], found=[]) as plugins:
+        answers = check_reward(lambda: build_rewards(plugins.registry, [RewardSpec(use="polite")])[0])
+    assert [answer for answer in answers if not answer.passed] == []
+
+
+def test_every_command_of_the_tutorial_can_be_given() -> None:
+    """Each is parsed as it stands, and not run."""
+    lines = [line.partition("#")[0].split() for line in TUTORIAL.splitlines() if line.startswith("dialog-rl ")]
+    assert len(lines) >= 5
+    for _, *words in lines:
+        command: click.Command = cli
+        context = click.Context(cli)
+        while isinstance(command, click.Group):
+            found = command.get_command(context, words.pop(0))
+            assert found is not None
+            command = found
+        command.make_context("tutorial", words, resilient_parsing=False)
 
 
 def test_the_tests_of_the_guide_pass(tmp_path: Path) -> None:
