@@ -12,7 +12,7 @@ from dialog_rl.rl.learner_config import LearnerConfig
 from dialog_rl.rl.schedules import Schedule
 
 BF16_LEARNER = LearnerConfig(
-    imitation_coef=0.3,
+    imitation_coef=1.0,
     kl=KLConfig(coef=0.03),
     kl_stop=0.1,
     token_budget=4096,
