@@ -135,9 +135,7 @@ def _wait_for_a_turn(log: EpisodeLog, talk: _Talk) -> None:
 
 def _roll_back(talk: _Talk, store: Path, number: int) -> float:
     """Seconds from a rollback to the first word of the version before."""
-    one = talk.session(number)
-    one.say("hello")
-    list(one.answer())
+    one = _in_progress(talk, number)
     one.say("hello again")
     begun = time.perf_counter()
     roll_back(store, one.version, "the campaign wants it", by="campaign")
@@ -148,6 +146,17 @@ def _roll_back(talk: _Talk, store: Path, number: int) -> float:
     list(events)
     one.leave()
     return seconds
+
+
+def _in_progress(talk: _Talk, number: int) -> ChatSession:
+    """A conversation that has been answered once, and that no limit has ended."""
+    while True:
+        one = talk.session(number)
+        one.say("hello")
+        list(one.answer())
+        if one.ended is None:
+            return one
+        number += ROLLBACKS
 
 
 def _until_speech(events: Any) -> list[object]:
