@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-HOUSE = ("dialog_rl", "plugins/dialog_rl_rewards", "plugins/dialog_rl_simulators", "scenarios/dialog_rl_scenarios")
+HOUSE = (
+    "dialog_rl",
+    "plugins/dialog_rl_rewards",
+    "plugins/dialog_rl_simulators",
+    "plugins/dialog_rl_tau2",
+    "scenarios/dialog_rl_scenarios",
+)
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors seeds text safe_yaml durable faults",),

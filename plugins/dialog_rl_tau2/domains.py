@@ -1,0 +1,213 @@
+"""The four domains of tau2: their files in a checkout, their records in full form, and their two sides at work."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dialog_rl.errors import ScenarioError
+from dialog_rl_tau2.airline import AirlineDesk
+from dialog_rl_tau2.book import Book, Desk, Refused, sha256_of
+from dialog_rl_tau2.mock import MockCustomer, MockDesk
+from dialog_rl_tau2.phone import APN, DEVICE, SURROUNDINGS, Phone
+from dialog_rl_tau2.retail import ORDER_FIELDS, RetailDesk
+from dialog_rl_tau2.telecom import TelecomDesk
+
+LARGEST_FILE = 200_000_000
+"""Bytes of a records or task file beyond which it is refused unread."""
+SIDES = ("assistant", "user")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """One domain: where its files are, and what plays its two sides."""
+
+    name: str
+    records: tuple[str, ...]
+    """Names its records may go by; the first that is there is taken."""
+    tasks: tuple[str, ...]
+    policy: tuple[str, ...]
+    desk: Callable[[Book], Desk]
+    full: Callable[[dict[str, Any]], dict[str, Any]]
+    """Records as a file has them → table → id → row, with every field a row can have."""
+    customer_records: tuple[str, ...] = ()
+    customer: Callable[[Book], Desk] | None = None
+    customer_full: Callable[[dict[str, Any]], dict[str, Any]] = dict
+    solo_policy: tuple[str, ...] = ()
+    listed: bool = False
+    """Tables are lists in the records that are hashed."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Office:
+    """Both sides of one task at work."""
+
+    domain: Domain
+    desk: Desk
+    customer: Desk | None
+    _tools: dict[str, Desk] = field(default_factory=dict)
+
+    def side(self, name: str) -> Desk:
+        """The side a call names: "assistant" or "user"."""
+        if name == "assistant":
+            return self.desk
+        if self.customer is None:
+            raise ScenarioError(f"{self.domain.name}: the task calls the customer's side, and it has no tools")
+        return self.customer
+
+    def call(self, side: str, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
+        """A tool's answer and whether it is an error; then each side learns what the other did."""
+        answer = self.side(side).call(name, arguments)
+        self.sync()
+        return answer
+
+    def run(self, side: str, name: str, arguments: Mapping[str, Any]) -> Any:
+        """A tool or one of the methods that only tasks call. Raises Refused."""
+        answer = self.side(side).run(name, arguments)
+        self.sync()
+        return answer
+
+    def holds(self, assertion: Mapping[str, Any]) -> bool:
+        try:
+            found = self.side(assertion["env_type"]).run(assertion["func_name"], assertion["arguments"])
+        except Refused:
+            return False
+        return bool(found) == assertion.get("assert_value", True)
+
+    def sync(self) -> None:
+        """What the company knows of a line shows on the phone; what was paid there shows at the company."""
+        if not isinstance(self.desk, TelecomDesk) or not isinstance(self.customer, Phone):
+            return
+        book = self.customer.book
+        number = book.get("surroundings", "phone_number")
+        line = self.desk.line_with_number(number) if number else None
+        if line is None:
+            return
+        now = {
+            "line_active": line["status"] == "Active", "roaming_allowed": line["roaming_enabled"],
+            "mobile_data_usage_exceeded": self.desk.over_limit(line),
+        }  # fmt: skip
+        request = book.get("surroundings", "payment_request")
+        if request is not None and request["paid"]:
+            self.desk.set_bill_to_paid(request["bill_id"])
+            now["payment_request"] = None
+        elif (bill := self.desk.awaiting_payment(line)) is not None:
+            now["payment_request"] = {"bill_id": bill["bill_id"], "amount_due": bill["total_due"], "paid": False}
+        for key, value in now.items():
+            if book.get("surroundings", key) != value:
+                book.put("surroundings", key, value)
+
+    def hashes(self) -> tuple[str, str | None]:
+        """tau2's hashes of both sides' records."""
+        state: Any = self.desk.book.state()
+        if self.domain.listed:
+            state = {table: list(rows.values()) for table, rows in state.items()}
+        customer = None if self.customer is None else sha256_of(self.customer.book.state())
+        return sha256_of(state), customer
+
+
+def _mock(data: dict[str, Any]) -> dict[str, Any]:
+    return data
+
+
+def _retail(data: dict[str, Any]) -> dict[str, Any]:
+    nothing = dict.fromkeys(ORDER_FIELDS)
+    return {**data, "orders": {key: {**order, **nothing, **order} for key, order in data["orders"].items()}}
+
+
+_LEG = ("flight_number", "origin", "destination", "date", "price")
+
+
+def _airline(data: dict[str, Any]) -> dict[str, Any]:
+    reservations = {
+        key: {**row, "flights": [{name: leg[name] for name in _LEG} for leg in row["flights"]],
+              "status": row.get("status")}
+        for key, row in data["reservations"].items()
+    }  # fmt: skip
+    users = {key: {"user_id": key, **row, "payment_methods": {
+        name: _method(method) for name, method in row["payment_methods"].items()
+    }} for key, row in data["users"].items()}  # fmt: skip
+    return {**data, "reservations": reservations, "users": users}
+
+
+def _method(method: Mapping[str, Any]) -> dict[str, Any]:
+    ordered = {"source": method["source"], "id": method["id"], **method}
+    return {**ordered, "amount": float(method["amount"])} if "amount" in method else ordered
+
+
+_TELECOM_KEYS = {
+    "plans": "plan_id", "devices": "device_id", "lines": "line_id", "customers": "customer_id", "bills": "bill_id",
+}  # fmt: skip
+_TELECOM_OPTIONAL: Mapping[str, Mapping[str, Any]] = {
+    "devices": {"imei": None, "activation_date": None, "last_esim_transfer_date": None},
+    "lines": {
+        "device_id": None, "contract_end_date": None, "last_plan_change_date": None,
+        "last_sim_replacement_date": None, "suspension_start_date": None,
+    },
+    "customers": {"last_extension_date": None},
+}  # fmt: skip
+
+
+def _telecom(data: dict[str, Any]) -> dict[str, Any]:
+    full: dict[str, Any] = {}
+    for table, key in _TELECOM_KEYS.items():
+        optional = _TELECOM_OPTIONAL.get(table, {})
+        full[table] = {
+            row[key]: {**_spaced(row), **{k: v for k, v in optional.items() if k not in row}} for row in data[table]
+        }
+    return full
+
+
+def _spaced(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Points in time as tau2 writes them: a space between day and hour."""
+    times = ("activation_date", "last_esim_transfer_date", "created_at")
+    return {k: v.replace("T", " ") if k in times and isinstance(v, str) else v for k, v in row.items()}
+
+
+def _phone(data: dict[str, Any]) -> dict[str, Any]:
+    device = {**DEVICE, **data["device"]}
+    device["active_apn_settings"] = {**APN, **device.get("active_apn_settings", {})}
+    return {"device": device, "surroundings": {**SURROUNDINGS, **data.get("surroundings", {})}}
+
+
+DOMAINS: Mapping[str, Domain] = {
+    d.name: d
+    for d in (
+        Domain(
+            name="mock", records=("db.json",), tasks=("tasks.json",), policy=("policy.md",), desk=MockDesk, full=_mock,
+            customer_records=("user_db.json",), customer=MockCustomer, solo_policy=("policy_solo.md",),
+        ),
+        Domain(
+            name="retail", records=("db.json",), tasks=("tasks.json",), policy=("policy.md",), desk=RetailDesk,
+            full=_retail,
+        ),
+        Domain(
+            name="airline", records=("db.json", "db.from_v1.json"), tasks=("tasks.json",), policy=("policy.md",),
+            desk=AirlineDesk, full=_airline,
+        ),
+        Domain(
+            name="telecom", records=("db.toml",),
+            tasks=("tasks.json", "tasks_full.json", "tasks_base114.json", "tasks_small.json"),
+            policy=("main_policy.md", "tech_support_manual.md"), desk=TelecomDesk, full=_telecom,
+            customer_records=("user_db.toml",), customer=Phone, customer_full=_phone,
+            solo_policy=("main_policy_solo.md", "tech_support_manual.md"), listed=True,
+        ),
+    )
+}  # fmt: skip
+
+
+def read_file(path: Path) -> Any:
+    """A JSON or TOML file. Raises ScenarioError naming it."""
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ScenarioError(f"{path}: more than {LARGEST_FILE // 1_000_000} MB; no tau2 file is so large")
+        text = path.read_text(encoding="utf-8")
+        return tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except OSError as e:
+        raise ScenarioError(f"{path}: cannot be read: {e.strerror}") from None
+    except (ValueError, RecursionError) as e:
+        raise ScenarioError(f"{path}: no {path.suffix[1:].upper()}: {e}") from None
