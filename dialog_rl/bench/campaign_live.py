@@ -37,6 +37,8 @@ FULL = 300
 SAMPLE = 12
 RATERS = 30
 RUN = "learn"
+_LONGEST_END = 30.0
+"""Seconds that the updater may take to end when it is asked to."""
 
 
 class NothingLearnt(DialogRLError):
@@ -114,7 +116,11 @@ def updater(folder: Path, live: Live) -> Iterator[subprocess.Popen[bytes]]:
         finally:
             child.send_signal(signal.SIGCONT)
             child.terminate()
-            child.wait()
+            try:
+                child.wait(timeout=_LONGEST_END)
+            except subprocess.TimeoutExpired:  # killed at any moment it loses nothing
+                child.kill()
+                child.wait()
 
 
 @contextmanager

@@ -17,11 +17,9 @@ from dialog_rl.bench import (
     campaign_updater,
     campaigns,
     database_server,
-    rehearsal,
 )
 from dialog_rl.bench.campaign_checkpoints import Accepted, damage_checkpoints
 from dialog_rl.bench.campaign_forgetting import Remembered, forget_many
-from dialog_rl.bench.campaign_live import Live, play_live
 from dialog_rl.bench.campaign_swaps import Mixed, swap_while_talking
 from dialog_rl.bench.campaign_updater import Differs, kill_at_every_point, kill_while_learning
 from dialog_rl.bench.raters import asked_politely, troll, wants_to_be_asked_politely
@@ -154,18 +152,6 @@ def test_the_campaign_notices_what_is_still_said_somewhere(tmp_path: Path, monke
     monkeypatch.setattr(campaign_forgetting, "unlearn", careless)
     with pytest.raises(Remembered, match="notes still holds"):
         forget_many(tmp_path, 2)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_people_who_are_played_chat_and_rate_beside_a_real_updater(tmp_path: Path) -> None:
-    tiny = versions.publish(tmp_path / "runs" / "versions", rehearsal.babbler().save).id
-    quick = ("--batch", "2", "--gate-pairs", "2", "--gate-cases", "0", "--wait", "-1")
-    live = Live(chats=5, version=tiny, measured=2, learn=quick, thought=lambda reply: len(reply) % 2 * 2.0 - 1)
-    tally = play_live(tmp_path, live)
-    assert tally.ratings >= 5 and tally.before.version == tiny
-    assert len(tally.promotions) + len(tally.refused) == 2  # updates of two conversations each
-    assert tally.alone and tally.beside
 
 
 def test_a_question_is_asked_politely_or_not_and_everything_else_is_no_question() -> None:
