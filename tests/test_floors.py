@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("staging lint lint_reading", "testing"),
     ("lm", "rl", "chat"),
     ("online", "evaluation", "environments"),
-    ("tui", "bench"),
+    ("offline", "tui", "bench"),
     ("cli __main__",),
 )
 """From the ground up: on each floor its rooms, in each room its modules. A room is a package, or a few single modules
@@ -37,7 +37,7 @@ PLUGIN_FLOOR = 4
 """Plugin and scenario packages see what a stranger's plugin may rely on: everything below this floor."""
 
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
-    "torch": ("lm", "rl", "online", "evaluation", "bench"),
+    "torch": ("lm", "rl", "online", "evaluation", "offline", "bench"),
     "transformers": ("lm",),
     "tokenizers": ("lm",),
     "peft": ("lm",),

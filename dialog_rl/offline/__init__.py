@@ -1,0 +1,1 @@
+"""Learning from what is logged, without new interaction: action values, and people's pairs, thumbs and corrections."""
