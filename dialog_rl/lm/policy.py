@@ -131,7 +131,10 @@ class Policy(nn.Module):
         """transformers computes again only what is in training mode; without dropout that mode changes nothing else."""
         wanted = self.checkpointing and torch.is_grad_enabled()
         if wanted:
-            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            if not getattr(self.model.base_model, "gradient_checkpointing", False):
+                model: Any = self.model  # transformers gave the method another name in between
+                name = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"
+                getattr(model, f"{name}_checkpointing_enable")({"use_reentrant": False})
             self.model.train()
         try:
             yield

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from dialog_rl.errors import CheckpointError
 from dialog_rl.lm import intake, intake_files
@@ -17,7 +18,7 @@ from dialog_rl.lm.model import SpeakingModel
 from tests.lm.families import FAMILIES, save_checkpoint, small_model, tokenizer_json
 
 
-@pytest.mark.parametrize("name", ["llama3", "llama3.1", "qwen2", "qwen3", "mistral", "gemma", "gpt2"])
+@pytest.mark.parametrize("name", FAMILIES)
 def test_a_checkpoint_of_each_family_becomes_a_version_with_the_same_weights(name: str, tmp_path: Path) -> None:
     save_checkpoint(name, tmp_path / "theirs", shard="20KB" if name == "qwen2" else "5GB")
     folder = intake.take_in(str(tmp_path / "theirs"), tmp_path / "store")
@@ -51,6 +52,35 @@ def refusal(folder: Path, tmp_path: Path) -> str:
     return str(caught.value)
 
 
+def test_a_checkpoint_is_taken_in_once(theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = intake.take_in(str(theirs), tmp_path / "store")
+    monkeypatch.setattr(intake, "read_apart", lambda *a, **k: pytest.fail("read again"))
+    assert intake.take_in(str(theirs), tmp_path / "store") == first
+
+
+def test_an_id_is_found_in_the_local_cache(theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = tmp_path / "hub" / "models--acme--small"
+    for made in ("blobs", "refs", "snapshots/0123456789abcdef"):
+        (repository / made).mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0123456789abcdef")
+    for number, path in enumerate(sorted(theirs.iterdir())):
+        (repository / "blobs" / str(number)).write_bytes(path.read_bytes())
+        (repository / "snapshots" / "0123456789abcdef" / path.name).symlink_to(f"../../blobs/{number}")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    assert (intake.take_in("acme/small", tmp_path / "store") / "manifest.json").is_file()
+    with pytest.raises(CheckpointError, match="neither a folder nor in the local cache"):
+        intake.take_in("acme/other", tmp_path / "store")
+
+
+def test_nothing_of_a_configuration_but_what_is_known_is_kept(copied: Path, tmp_path: Path) -> None:
+    config = json.loads((copied / "config.json").read_text())
+    hostile = {"auto_map": {"AutoModel": "evil.Model"}, "_attn_implementation_internal": "evil/kernel",
+               "trust_remote_code": True, "quantization_config": {"quant_method": "evil"}}  # fmt: skip
+    (copied / "config.json").write_text(json.dumps({**config, **hostile}))
+    kept = (intake.take_in(str(copied), tmp_path / "store") / "config.json").read_text()
+    assert "evil" not in kept and "trust" not in kept
+
+
 def test_a_file_of_an_unknown_kind_is_refused_by_name(copied: Path, tmp_path: Path) -> None:
     (copied / "pytorch_model.bin").write_bytes(b"\x80\x04.")
     told = refusal(copied, tmp_path)
@@ -68,6 +98,12 @@ def test_an_unknown_family_is_refused_with_those_that_are_known(copied: Path, tm
     assert "model_type is 'bloom'; this program reads llama, qwen2" in refusal(copied, tmp_path)
 
 
+def changed_weights(folder: Path, change: Any) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors")
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_one_number_that_is_not_finite_is_found(value: float, dtype: torch.dtype, tmp_path: Path) -> None:
@@ -78,6 +114,15 @@ def test_one_number_that_is_not_finite_is_found(value: float, dtype: torch.dtype
         (tmp_path / "out").mkdir(exist_ok=True)
         with pytest.raises(CheckpointError, match="x holds NaN or infinite weights"):
             intake_files.copy_weights([tmp_path / "x.safetensors"], tmp_path / "out", kind="llama", tied=False)
+
+
+def test_missing_additional_and_misshapen_tensors_are_refused_by_name(copied: Path, tmp_path: Path) -> None:
+    changed_weights(copied, lambda t: t.pop("model.norm.weight"))
+    assert "missing tensors ['model.norm.weight']" in refusal(copied, tmp_path)
+    changed_weights(copied, lambda t: t.update({"model.norm.weight": torch.ones(31)}))
+    assert "model.norm.weight has shape (31,); config.json asks for (32,)" in refusal(copied, tmp_path)
+    changed_weights(copied, lambda t: t.update({"model.norm.weight": torch.ones(32), "model.extra": torch.ones(2)}))
+    assert "unexpected tensors ['model.extra']" in refusal(copied, tmp_path)
 
 
 def test_a_header_that_does_not_fit_its_file_is_refused(copied: Path, tmp_path: Path) -> None:
