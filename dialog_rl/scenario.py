@@ -148,9 +148,7 @@ class Scenario(Document):
 D = TypeVar("D", bound=Document)
 
 
-def validate(
-    model: type[D], data: Any, *, source: str, lines: Mapping[tuple[str | int, ...], int] | None = None
-) -> D:
+def validate(model: type[D], data: Any, *, source: str, lines: Mapping[tuple[str | int, ...], int] | None = None) -> D:
     """`data` as a `model`, or a ScenarioError that names file, line, key and what would be right."""
     try:
         return model.model_validate(data)

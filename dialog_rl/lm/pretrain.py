@@ -34,7 +34,7 @@ from dialog_rl.lm.tokenizer import Tokenizer, train_tokenizer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainConfig:
-    tokens: int = 22_000_000
+    tokens: int = 28_000_000
     """Ids to learn from, padding not counted. The schedule is laid out over these."""
     batch_tokens: int = 2048
     """Ids of one process in one step, padding counted."""
