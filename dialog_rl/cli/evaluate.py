@@ -13,6 +13,7 @@ from dialog_rl.cli import lending, opening
 from dialog_rl.cli.judging import Judge
 from dialog_rl.cli.options import as_json, environment_options, interruptible, open_environment
 from dialog_rl.cli.output import Progress, emit, emit_json, note
+from dialog_rl.cli.texts import Texts, plain, require_libraries, texts_of
 from dialog_rl.config import Settings
 from dialog_rl.errors import GateNotMet
 from dialog_rl.scenario import SPLITS
@@ -49,6 +50,7 @@ EXPERT = "expert"
 @click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="Keep the episodes in this log.")
 @click.option("--min-success", type=click.FloatRange(0, 1), help="Exit with 4 if the last version succeeds less often.")
 @click.option("--pay/--no-pay", default=True, show_default=True, help="See what the settings' rewards would pay for.")
+@click.option("--text", "reads", is_flag=True, help="How replies read: length, variety, perplexity, BLEU, chrF, ROUGE.")
 @environment_options
 @as_json
 def evaluate(
@@ -63,6 +65,7 @@ def evaluate(
     log: Path | None,
     min_success: float | None,
     pay: bool,
+    reads: bool,
     as_json: bool,
     config_file: Path | None,
     plugin: tuple[Path, ...],
@@ -86,6 +89,8 @@ def evaluate(
             goals=settings.evaluate.goals,
             trials=settings.evaluate.trials,
         )
+        if reads:
+            require_libraries()
         cast = lending.Cast(settings, plugins, simulators, simulator_options, voice)
         with interruptible("Stopping.") as cancelled:
             contestants = open_contestants(settings, versions or ("base", "champion", EXPERT), cancelled)
@@ -94,7 +99,7 @@ def evaluate(
                 name: run_suite(contestants, replace(suite, stages=stages), judge, log=log, on_result=cast.remember)
                 for name, stages in cast.stages(opening.all_packs(plugins, packs or ("retail",)))
             }
-        show(found, report=report, as_json=as_json)
+        show(found, report=report, as_json=as_json, texts=_texts(settings, found) if reads else {})
     if min_success is not None:
         require_success(found.values(), min_success)
 
@@ -173,7 +178,13 @@ def _keep(found: Evaluation, log: Path) -> None:
     note(f"episodes kept in {log}")
 
 
-def show(found: Mapping[str, Evaluation], *, report: Path | None, as_json: bool) -> None:
+def _texts(settings: Settings, found: Mapping[str, Evaluation]) -> dict[str, Texts]:
+    return {simulator: texts_of(settings, evaluation) for simulator, evaluation in found.items()}
+
+
+def show(
+    found: Mapping[str, Evaluation], *, report: Path | None, as_json: bool, texts: Mapping[str, Texts] | None = None
+) -> None:
     """One evaluation as such; several, by simulator, beside each other."""
     from dialog_rl.evaluation import report as one
     from dialog_rl.evaluation import simulators, simulators_report
@@ -189,6 +200,9 @@ def show(found: Mapping[str, Evaluation], *, report: Path | None, as_json: bool)
         report.write_text(written, encoding="utf-8")
         note(f"report written to {report}")
     if as_json:
+        document = {**document, "text": texts} if texts else document
         emit_json("evaluation" if len(found) == 1 else "evaluations", document)
         return
     emit(said)
+    for simulator, read in (texts or {}).items():
+        emit(f"\nwith {simulator} customers\n{plain(read)}")
