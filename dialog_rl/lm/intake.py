@@ -96,7 +96,8 @@ def read_apart(
     environment |= {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "PYTHONDONTWRITEBYTECODE": "1",
                     "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # fmt: skip
     limits = [str(_MEMORY), str(int(seconds)), str(total + (64 << 20))]
-    command = [sys.executable, "-m", "dialog_rl.lm.intake_worker", str(source.resolve()), str(target), chat_format]
+    folders = [str(source.resolve()), str(target.resolve())]  # the process starts in another folder than we are in
+    command = [sys.executable, "-m", "dialog_rl.lm.intake_worker", *folders, chat_format]
     try:
         done = subprocess.run(
             [*command, *limits], stdin=subprocess.DEVNULL, capture_output=True, env=environment, timeout=seconds,

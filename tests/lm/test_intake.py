@@ -58,6 +58,13 @@ def test_a_checkpoint_is_taken_in_once(theirs: Path, tmp_path: Path, monkeypatch
     assert intake.take_in(str(theirs), tmp_path / "store") == first
 
 
+def test_a_store_may_be_named_from_the_working_folder(
+    theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (intake.take_in(str(theirs), Path("runs/versions")) / "manifest.json").is_file()
+
+
 def test_an_id_is_found_in_the_local_cache(theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repository = tmp_path / "hub" / "models--acme--small"
     for made in ("blobs", "refs", "snapshots/0123456789abcdef"):
