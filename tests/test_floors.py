@@ -43,7 +43,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "peft": ("lm",),
     "jinja2": ("lm",),
     "sentencepiece": ("lm",),
-    "safetensors": ("lm", "rl", "online"),
+    "safetensors": ("lm", "rl", "online", "offline"),
     "pluggy": ("hookspecs", "plugins"),
     "sqlalchemy": ("episode_log",),
     "yaml": ("safe_yaml",),

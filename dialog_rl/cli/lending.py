@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dialog_rl.cli import opening
+from dialog_rl.cli.learned import reward_models
 from dialog_rl.cli.options import key_values
 from dialog_rl.config import Settings
 from dialog_rl.errors import CheckpointError, ConfigError
@@ -41,19 +42,23 @@ class Reference:
         return self._likelihoods(episodes)
 
 
-def reference(settings: Settings) -> dict[str, Reference]:
-    """The version that training starts from, as what rewards call "reference"; nothing where it is not there."""
+def reference(settings: Settings) -> dict[str, Any]:
+    """The version that training starts from, as what rewards call "reference"; nothing where it is not there.
+
+    With it come the reward models that people's judgements were made into.
+    """
+    lent: dict[str, Any] = {"reward_model": reward_models(settings)}
     try:
         folder = opening.version_folder(settings, settings.train.version)
     except CheckpointError:
-        return {}
+        return lent
 
     def opened() -> SpeakingModel:
         model = opening.open_model(settings, str(folder.resolve()))
         model.policy.autocast = True  # twice as fast, and a measure needs no more digits
         return model
 
-    return {"reference": Reference(opened)}
+    return {**lent, "reference": Reference(opened)}
 
 
 class Speaker:

@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "curves": ("dialog_rl.cli.curves:curves", "Draw the learning curves of runs into one picture."),
     "compare": ("dialog_rl.cli.compare:compare", "Train several algorithms on the same dialogues, and compare."),
     "words": ("dialog_rl.cli.words:words", "Learn the smallest language task by Q-learning, and see every value."),
+    "offline": ("dialog_rl.cli.offline:offline", "Learn from a log alone: from rewards, or from what people said."),
     "slots": ("dialog_rl.cli.slots:slots", "Find the values in messages: taught by examples, then by reward."),
     "replay": ("dialog_rl.cli.replay:replay", "Run a logged episode again, bit for bit or with another version."),
     "episodes": ("dialog_rl.cli.episodes:episodes", "List, show, export and forget logged episodes."),

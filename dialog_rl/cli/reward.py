@@ -149,9 +149,10 @@ def _violations_of(folder: Path, built: Reward, settings: Settings) -> Violation
 
 
 def _lent(name: str, plugins: Plugins, settings: Settings, ratings: Mapping[str, Sequence[Rating]]) -> dict[str, Any]:
-    """What there is for a reward that needs something: ratings, and a reference if it asks for one."""
+    """What there is for a reward that needs something: ratings, and models if it asks for one."""
     lent: dict[str, Any] = {"ratings": lambda batch: [ratings.get(e.episode_id, ()) for e in batch]}
-    return lent | (lending.reference(settings) if "reference" in plugins.registry.rewards[name].needs else {})
+    asks = {"reference", "reward_model"} & set(plugins.registry.rewards[name].needs)
+    return lent | (lending.reference(settings) if asks else {})
 
 
 def _episodes(settings: Settings, where: str | None, last: int) -> tuple[list[Episode], Mapping[str, Sequence[Rating]]]:

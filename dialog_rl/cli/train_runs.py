@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dialog_rl.cli import lending, opening
+from dialog_rl.cli.learned import reward_models
 from dialog_rl.cli.output import note
 from dialog_rl.cli.train_settings import algorithm_of, train_config
 from dialog_rl.config import Reward, Settings, Train
@@ -49,6 +50,7 @@ def opened_run(
     place: Path
     lent = {
         "reference": lending.Reference(lambda: reference),
+        "reward_model": reward_models(settings),
         "ratings": LoggedRatings(lambda: place / opening.LOG),
     }
     rewards = opening.open_rewards(settings, plugins, lent)

@@ -51,6 +51,10 @@ def register_rewards(register: Register) -> None:
         description="the verdict of another model on an OpenAI-compatible server, by majority of votes",
     )  # fmt: skip
     register(
+        "learned", "dialog_rl_rewards.learned:Learned", needs=("reward_model",), bounds=(-3.0, 3.0),
+        description="what a model of people's pairs and ratings thinks of every reply",
+    )  # fmt: skip
+    register(
         "progress", "dialog_rl_rewards.progress:Progress", bounds=(-1.0, 1.0),
         description="shaping by how far the goal's actions are done; keeps the best policy best",
     )  # fmt: skip
