@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("dialog_rl", "plugins/dialog_rl_rewards", "plugins/dialog_rl_simulators", "scenarios/dialog_rl_scenarios")
+PACKAGES = (
+    "dialog_rl", "plugins/dialog_rl_rewards", "plugins/dialog_rl_simulators", "plugins/dialog_rl_tau2",
+    "scenarios/dialog_rl_scenarios",
+)  # fmt: skip
 IGNORED = ("__pycache__", ".pyc")
 
 LOOK = """
