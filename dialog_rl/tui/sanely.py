@@ -77,8 +77,7 @@ class Ending:
         def uninstall() -> None:
             for number, handler in before.items():
                 signal.signal(number, handler)
-            if self._impatience is not None:
-                self._impatience.cancel()
+            # The impatience goes on: an end that hangs behind a terminal that is gone must come all the same.
 
         return uninstall
 

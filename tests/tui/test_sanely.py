@@ -22,24 +22,17 @@ def fallen(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 def test_a_signal_begins_an_orderly_end_and_a_second_one_ends_at_once(fallen: list[int]) -> None:
     left: list[int] = []
-    uninstall = Ending(Terminal(), left.append, patience=60).install()
+    ending = Ending(Terminal(), left.append, patience=60)
+    uninstall = ending.install()
     try:
         os.kill(os.getpid(), signal.SIGTERM)
         assert (left, fallen) == ([143], [])
         os.kill(os.getpid(), signal.SIGHUP)
         assert fallen == [129]
     finally:
+        assert ending._impatience is not None  # noqa: SLF001
+        ending._impatience.cancel()  # noqa: SLF001
         uninstall()
-
-
-def test_an_end_that_has_come_is_not_followed_by_another(fallen: list[int]) -> None:
-    ending = Ending(Terminal(), lambda code: None, patience=60)
-    uninstall = ending.install()
-    os.kill(os.getpid(), signal.SIGTERM)
-    uninstall()
-    assert ending._impatience is not None  # noqa: SLF001
-    ending._impatience.join(20)  # noqa: SLF001
-    assert fallen == []
 
 
 def test_an_orderly_end_that_does_not_come_is_not_waited_for(fallen: list[int]) -> None:
