@@ -32,6 +32,7 @@ SPACE = "\u2581"
 """SentencePiece's visible space. Found in text it is spelled in bytes, as the three marks above are."""
 
 _LETTER = "A-Za-zÀ-ÖØ-öø-ɏ_"
+_IN_WORD = re.compile(f"[{_LETTER}]")
 _WORD = re.compile(rf"( ?)([{_LETTER}]+(?:['’][{_LETTER}]+)*)")
 _RESERVED = re.compile(f"([{JOIN}{CAP}{CAPS}{SPACE}])")
 
@@ -51,9 +52,9 @@ def _pieces_of_glue() -> list[str]:
 
 
 def _is_capital(char: str) -> bool:
-    """A capital that lower() and upper() carry there and back."""
+    """A capital that lower() and upper() carry there and back, from letter to letter of a word."""
     low = char.lower()
-    return len(low) == 1 and low != char and low.upper() == char
+    return _IN_WORD.fullmatch(low) is not None and low != char and low.upper() == char
 
 
 def _spell_word(word: str, gap: str) -> str:
@@ -115,6 +116,9 @@ class IncrementalDecoder:
 
     def _cased(self, char: str) -> str:
         if not self._case:
+            return char
+        if not _IN_WORD.fullmatch(char) and char not in "'’":  # words end here, and with them their capitals
+            self._case, self._in_caps = "", False
             return char
         capital = char.upper() if len(char.upper()) == 1 else char
         self._in_caps = self._case == CAPS and (capital != char or char in "'’_")

@@ -29,6 +29,7 @@ def tok() -> t.Tokenizer:
 @example("😀\0\r\n\t\u200d <|end|><|user|>")
 @example(" Leading")
 @example("İ ǅ ẞ ß ŉ ı SSß")
+@example("AAɠ AAƓ Ɠ ȺA ɠ ⱥ")
 def test_any_text_comes_back_and_none_makes_a_special_id(tok: t.Tokenizer, text: str) -> None:
     ids = tok.encode(text)
     assert tok.decode(ids) == text
