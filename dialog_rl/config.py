@@ -83,7 +83,6 @@ class Train(Section):
     tuition_every: int | None = Field(default=None, ge=0, description="updates between phases of imitating the expert")
     tuition: int | None = Field(default=None, ge=1, description="the expert's dialogues in such a phase")
     lora: int | None = Field(default=None, ge=1, le=1024, description="rank of an adapter; unset: all weights learn")
-    freeze: int | None = Field(default=None, ge=0, description="so many first layers, and the embeddings, do not learn")
     recompute: bool = Field(default=False, description="gradient checkpointing: less memory, more time")
 
 

@@ -183,9 +183,7 @@ def test_an_unfinished_turn_keeps_its_calls() -> None:
 
 def test_the_ids_that_were_sampled_are_kept_as_they_came() -> None:
     conversation = converse()
-    conversation.act(
-        says("bye"), observation_ids=(1, 2), action_ids=(3,), logprobs=(-0.25,), policy_version="v7"
-    )
+    conversation.act(says("bye"), observation_ids=(1, 2), action_ids=(3,), logprobs=(-0.25,), policy_version="v7")
     (step,) = conversation.episode().steps
     assert (step.observation_ids, step.action_ids, step.logprobs, step.policy_version) == ((1, 2), (3,), (-0.25,), "v7")
 

@@ -253,9 +253,7 @@ def test_hookimpl_is_importable_without_torch_or_pydantic() -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_a_loose_file_is_read_anew_however_soon_it_was_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_loose_file_is_read_anew_however_soon_it_was_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     path = tmp_path / "mine.py"
     for value in range(5):  # the same size, and within the same second

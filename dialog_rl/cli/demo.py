@@ -28,7 +28,7 @@ REPORT, CURVE = "report.md", "learning.png"
 @click.command()
 @click.option("--pack", default="retail", show_default=True, metavar="NAME|DIR", help="Whose customers to learn from.")
 @click.option("--from", "version", default="base", show_default=True, metavar="VERSION", help="Where to start.")
-@click.option("--dialogues", type=click.IntRange(min=1), default=2560, show_default=True, help="To learn from.")
+@click.option("--dialogues", type=click.IntRange(min=1), default=2048, show_default=True, help="To learn from.")
 @click.option("--goals", type=click.IntRange(min=1), default=300, show_default=True, help="Held-out customers.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--run", "name", metavar="NAME", help="Name of the run. Default: demo-1, demo-2, …")

@@ -64,10 +64,8 @@ def open_taught(settings: Settings) -> tuple[SpeakingModel, SpeakingModel]:
     model = open_model(settings, str(folder.resolve()))
     if train.lora and model.base is None:
         model.adapt(AdapterShape(rank=train.lora, alpha=2 * train.lora), verify(folder))
-    if train.freeze:
-        model.policy.freeze(train.freeze)
     model.policy.checkpointing = train.recompute
-    if model.base is not None or train.freeze:
+    if model.base is not None:
         return model, model.frozen()
     return model, open_model(settings, str(folder.resolve()))
 

@@ -206,14 +206,6 @@ class Policy(nn.Module):
         adapters.put_beside(self.model, shape, seed=seed)
         self.adapter = shape
 
-    def freeze(self, layers: int) -> None:
-        """Leave the embeddings and the first `layers` layers as they are."""
-        wanted = {str(number) for number in range(layers)}
-        for name, parameter in self.model.named_parameters():
-            parts = name.split(".")
-            if "embed_tokens" in parts or "wte" in parts or "wpe" in parts or wanted.intersection(parts):
-                parameter.requires_grad_(False)
-
     def frozen(self) -> Policy:
         """This policy as it is now, which further training of it does not change. What is frozen already is shared."""
         return FrozenPolicy(self)

@@ -7,8 +7,8 @@ import re
 from dialog_rl.errors import ConfigError
 from dialog_rl.rl.actor_critic import VALUE_HEAD, ActorCritic
 
-_LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
-_AFTER = re.compile(r"(?:^|\.)norm\.")
+_LAYER = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
+_AFTER = re.compile(r"(?:^|\.)(?:norm|ln_f)\.")
 """The normalisation between the last layer and the vocabulary."""
 
 

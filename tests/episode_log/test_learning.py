@@ -19,7 +19,9 @@ PLAN = Plan(
     episodes=(Chosen(episode_id="e1", ratings=("rating:r1", "rating:r2")),), simulated=3, config={"batch": 8},
 )  # fmt: skip
 USED = Used(run="learn", update=1, episode_id="e1", ratings=("rating:r1", "rating:r2"))
-VERDICT = Verdict(run="learn", update=1, version="abc", promoted=True, passed=True, reason="no worse", evidence={"pairs": 120})
+VERDICT = Verdict(
+    run="learn", update=1, version="abc", promoted=True, passed=True, reason="no worse", evidence={"pairs": 120}
+)
 
 
 def test_what_was_told_is_read_back(log: EpisodeLog):
