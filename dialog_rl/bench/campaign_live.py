@@ -20,8 +20,8 @@ from pathlib import Path
 
 from dialog_rl.bench.live_figures import Measuring, Tally, verdicts, waits
 from dialog_rl.bench.raters import Talk, Thought, talk, troll, wants_to_be_asked_politely
-from dialog_rl.chat.session import LEARNABLE, ChatSession
-from dialog_rl.chat.setting import Setting
+from dialog_rl.chat.session import ChatSession
+from dialog_rl.chat.setting import LEARNABLE, Setting
 from dialog_rl.episode_log import learning
 from dialog_rl.episode_log.log import EpisodeLog
 from dialog_rl.errors import DialogRLError

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dialog_rl.bench.raters import Asked, how_asked
-from dialog_rl.chat.session import LEARNABLE
+from dialog_rl.chat.setting import LEARNABLE
 from dialog_rl.episode_log import learning
 from dialog_rl.episode_log.learning import Verdict
 from dialog_rl.episode_log.log import EpisodeLog

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dialog_rl.chat.setting import LEARNABLE
 from dialog_rl.conversation import Conversation
 from dialog_rl.episode import Episode, Rating, StopReason
 from dialog_rl.episode_log.log import EpisodeLog
@@ -84,6 +85,7 @@ def chats(model: SpeakingModel, numbers: Sequence[int], *, version: str) -> list
         _opened(model, numbers),
         slots=4,
         max_length=model.policy.max_positions,
+        temperature=LEARNABLE,
         version=version,
     )
     return sorted(spoken, key=lambda e: e.episode_id)
@@ -99,7 +101,7 @@ def _opened(model: SpeakingModel, numbers: Sequence[int]) -> Iterator[Conversati
             episode_id=f"chat-{number}",
             simulator="person",
             tokenizer=model.renderer.fingerprint,
-            temperature=1.0,
+            temperature=LEARNABLE,
         )
 
 

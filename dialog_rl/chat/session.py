@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypedDict
 from dialog_rl.chat.card import Card, card_of
 from dialog_rl.chat.events import Ended, Event, Proposed, Replied, Swapped
 from dialog_rl.chat.opinions import Opinions
-from dialog_rl.chat.setting import Setting
+from dialog_rl.chat.setting import LEARNABLE, Setting
 from dialog_rl.chat.turns import SILENCE, CannotGoOn, Person, act, all_steps, replay, speak_turn
 from dialog_rl.chat.voice import Voice, Voices, never
 from dialog_rl.conversation import Conversation, UserReply
@@ -31,8 +31,6 @@ MAX_MESSAGE = 2000
 """Characters. Longer ones are refused before anything is done with them; the model's whole context is about as long."""
 RUN = "chat"
 """The run that conversations with people are logged under."""
-LEARNABLE = 1.0
-"""The temperature at which what is spoken can be learnt from."""
 WENT_ON = "went on as "
 """How the note of a conversation begins that was left for a branch of it."""
 

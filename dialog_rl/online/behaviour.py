@@ -140,7 +140,7 @@ def _share(hits: Sequence[bool]) -> float | None:
 
 
 def _entropy(episode: Episode) -> float | None:
-    """Mean of -log p over the sampled tokens, in nats: at temperature 1 the policy's entropy without bias."""
+    """Mean of -log p over the sampled tokens, in nats: the policy's entropy, as it was sampled, without bias."""
     logprobs = [logprob for step in episode.steps for logprob in step.logprobs]
     return -sum(logprobs) / len(logprobs) if logprobs else None
 

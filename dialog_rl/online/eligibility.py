@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dialog_rl.chat.setting import LEARNABLE
 from dialog_rl.episode import StopReason
 from dialog_rl.online.ledger import Facts
 
@@ -45,7 +46,7 @@ class Rules:
     """Versions that are in the store, so that what they said can be checked."""
     max_lag: int = 4
     """Promotions since the version that spoke."""
-    temperature: float = 1.0
+    temperature: float = LEARNABLE
     """Ids drawn at another temperature, or greedily, are no sample of the policy."""
 
 

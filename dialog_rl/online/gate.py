@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic
 
+from dialog_rl.chat.setting import LEARNABLE
 from dialog_rl.conversation import Conversation
 from dialog_rl.episode import Episode
 from dialog_rl.errors import ConfigError, ModelError, TrainingError
@@ -51,7 +52,8 @@ class GateConfig:
     cases: int = 100
     """Of each suite that must be passed, shared among the packs."""
     seed: int = 0
-    temperature: float = 1.0
+    temperature: float = LEARNABLE
+    """As people are spoken to who are learnt from."""
     limits: tuple[behaviour.Limit, ...] = behaviour.LIMITS
     lost: float = 0.1
     """Largest share of customers that the simulator may lose by breaking; more, and nothing can be shown."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from dialog_rl.chat.setting import LEARNABLE
 from dialog_rl.errors import ConfigError
 from dialog_rl.rl.algorithms.ppo import Level, PPOConfig
 from dialog_rl.rl.kl import KLConfig, KLPlace
@@ -51,7 +52,8 @@ class LearnConfig:
     seed: int = 0
     slots: int = 32
     """Simulated conversations spoken at once."""
-    temperature: float = 1.0
+    temperature: float = LEARNABLE
+    """At which people were spoken to, and simulated customers are."""
     shadow: bool = False
     """Learn and gate, never promote."""
     learner: LearnerConfig = ONLINE_LEARNER

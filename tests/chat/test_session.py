@@ -10,6 +10,7 @@ import pytest
 
 from dialog_rl.chat.events import Called, Delta, Replied, Stopped, Swapped
 from dialog_rl.chat.session import ChatSession, NotSent
+from dialog_rl.chat.setting import LEARNABLE
 from dialog_rl.chat.turns import CannotGoOn
 from dialog_rl.episode import Message, Role, StopReason, ToolCall
 from dialog_rl.episode_log.log import EpisodeLog
@@ -254,7 +255,7 @@ def test_what_may_be_learnt_from_is_spoken_as_a_sample_of_the_policy(log: Episod
     session, voices = begun(log, "one", "two")
     session.allow_training(True)
     talk(session, "a")
-    assert session.learnable and voices.made[0][1] == 1.0 and log.consented(session.id)
+    assert session.learnable and voices.made[0][1] == LEARNABLE and log.consented(session.id)
     late, _ = begun(log, "one")
     talk(late, "a")
     late.allow_training(True)

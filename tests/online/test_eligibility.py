@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialog_rl.chat.setting import LEARNABLE
 from dialog_rl.online.eligibility import Rules, Why, judge, lag_of, summarise
 from dialog_rl.online.ledger import Facts, Held
 
 UP = Held(event_id="rating:1", rater="ann", turn=0, value=1.0)
 GOOD = Facts(
     episode_id="c1", finished=7, live=True, stop="user_left", split="validation", run="chat", tokenizer="t1",
-    versions=("v2",), ratings=(UP,), consent=True,
+    versions=("v2",), ratings=(UP,), consent=True, temperature=LEARNABLE,
 )  # fmt: skip
 RULES = Rules(tokenizer="t1", champions=("v0", "v1", "v2", "v3"), kept={"v0", "v1", "v2", "v3"}, max_lag=2)
 
@@ -42,7 +43,7 @@ def test_a_finished_rated_conversation_with_consent_is_eligible():
         ({"tokenizer": "t2"}, Why.TOKENIZER),
         ({"tokenizer": ""}, Why.TOKENIZER),
         ({"temperature": 0.0}, Why.TEMPERATURE),
-        ({"temperature": 0.7}, Why.TEMPERATURE),
+        ({"temperature": 1.0}, Why.TEMPERATURE),
         ({"live": False, "split": "heldout"}, Why.HELD_OUT),
         ({"live": False, "split": "validation"}, Why.HELD_OUT),
     ],
@@ -74,7 +75,7 @@ facts = st.builds(
     Facts, episode_id=st.uuids().map(str), finished=st.integers(0, 3), live=st.booleans(),
     stop=st.sampled_from(["user_left", "max_turns", "aborted", "user_error"]),
     split=st.sampled_from(["", "train", "x"]),
-    tokenizer=st.sampled_from(["t1", "t2"]), temperature=st.sampled_from([0.0, 1.0]),
+    tokenizer=st.sampled_from(["t1", "t2"]), temperature=st.sampled_from([0.0, LEARNABLE]),
     versions=st.lists(st.sampled_from(["v0", "v2", "v3", "other"]), max_size=2, unique=True).map(tuple),
     ratings=st.sampled_from([(), (UP,)]), consent=st.none() | st.booleans(), quarantined=st.sampled_from(["", "x"]),
 )  # fmt: skip
@@ -87,7 +88,7 @@ def test_every_conversation_is_queued_or_has_a_reason(waiting: list[Facts]):
     assert set(summary.examples) == set(summary.refused)
     for one in summary.queued:
         assert one.live and one.ratings and one.consent and one.finished and not one.quarantined
-        assert one.tokenizer == "t1" and one.temperature == 1 and set(one.versions) <= {"v2", "v3"}
+        assert one.tokenizer == "t1" and one.temperature == LEARNABLE and set(one.versions) <= {"v2", "v3"}
 
 
 def test_the_queue_is_in_the_order_in_which_conversations_ended():

@@ -17,7 +17,7 @@ from dialog_rl.online.receipts import Fate, Receipt, all_receipts, receipts
 
 from .test_ledger import begin, chat
 
-RULES = Rules(tokenizer="t1", champions=("v1",), kept={"v1"})
+RULES = Rules(tokenizer="t1", champions=("v1",), kept={"v1"}, temperature=1.0)
 
 
 @pytest.fixture
