@@ -1,6 +1,7 @@
 """The terminal: screens over the same objects that the commands drive. No logic of its own, and no model.
 
-app           the application: modes, themes, palette, how it ends
+house         what every application shares: themes, keys, how it ends
+app           the application in which one chats
 desk          what it is given by who starts it
 frame         what is shown of a conversation, and where
 talking       the conversation: what is typed is sent, what is spoken is shown as it is spoken

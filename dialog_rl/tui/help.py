@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from textual.app import App, ComposeResult
@@ -12,14 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from dialog_rl.chat import commands
 from dialog_rl.tui import harmless
-
-ABOUT = (
-    "You are a customer; the card says who. Enter sends what you type, ctrl+j breaks the line, Esc stops the agent. "
-    "ctrl+g and ctrl+n rate its last reply; Esc looks back, where single keys rate any of them. "
-    "What is said stays on this machine. It is learnt from only if you let it: ctrl+l."
-)
 
 
 class HelpScreen(ModalScreen[None]):
@@ -29,20 +22,25 @@ class HelpScreen(ModalScreen[None]):
         Binding("k", "scroll(-1)", show=False),
     ]
 
-    def __init__(self, keys: list[tuple[str, list[tuple[str, str]]]]) -> None:
-        """keys: of each place its keys and what they do."""
+    def __init__(
+        self, keys: list[tuple[str, list[tuple[str, str]]]], about: str = "", orders: Sequence[str] = ()
+    ) -> None:
+        """keys: of each place its keys and what they do. orders: commands that can be typed, a line each."""
         super().__init__(classes="window")
-        self._keys = keys
+        self._keys, self._about, self._orders = keys, about, orders
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="box"):
-            yield Static(Content(ABOUT), markup=False)
+            yield Static(Content(self._about), markup=False)
             for place, keys in self._keys:
+                if not keys:
+                    continue
                 yield Static(harmless.line(place), classes="title", markup=False)
                 width = max(len(key) for key, _ in keys)
                 yield Static(Content("\n").join(_row(key, what, width) for key, what in keys), markup=False)
-            yield Static("Instead of a message", classes="title", markup=False)
-            yield Static(Content("\n".join(commands.listing(commands.ON_SCREEN))), markup=False)
+            if self._orders:
+                yield Static("Instead of a message", classes="title", markup=False)
+                yield Static(Content("\n".join(self._orders)), markup=False)
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()
