@@ -77,3 +77,15 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Se
         return "  ".join(done).rstrip()
 
     return "\n".join([line(cells[0]), "  ".join("-" * width for width in widths), *map(line, cells[1:])])
+
+
+def duration(seconds: float) -> str:
+    """12 s, 3 min 5 s, 2 h 4 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

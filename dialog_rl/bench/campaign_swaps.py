@@ -19,9 +19,9 @@ from dialog_rl.episode_log.log import EpisodeLog
 from dialog_rl.errors import DialogRLError
 from dialog_rl.goals import make_scenario
 from dialog_rl.lm import promotions, versions
+from dialog_rl.lm.journal import CHAMPION
 from dialog_rl.lm.model import SpeakingModel
 from dialog_rl.lm.policy import Policy
-from dialog_rl.lm.promotions import CHAMPION
 from dialog_rl.lm.renderer import EmbeddedRenderer
 from dialog_rl.online.following import FollowingVoices, VersionFollower, roll_back
 from dialog_rl.online.provenance import differences

@@ -20,9 +20,9 @@ from dialog_rl.episode_log.log import EpisodeLog
 from dialog_rl.goals import make_scenario
 from dialog_rl.lm import versions
 from dialog_rl.lm.demonstrations import texts_of
+from dialog_rl.lm.journal import ANCHOR, CHAMPION
 from dialog_rl.lm.model import SpeakingModel
 from dialog_rl.lm.policy import ModelShape, Policy
-from dialog_rl.lm.promotions import ANCHOR, CHAMPION
 from dialog_rl.lm.renderer import EmbeddedRenderer
 from dialog_rl.lm.rollouts import rollouts
 from dialog_rl.lm.tokenizer import Tokenizer, train_tokenizer
@@ -30,8 +30,8 @@ from dialog_rl.online.apprentice import DEFAULT_REWARDS, Apprenticeship, demonst
 from dialog_rl.online.learn_config import LearnConfig
 from dialog_rl.online.lease import Lease, hold
 from dialog_rl.online.lessons import RatingsInUse
-from dialog_rl.online.looking_in import LOCK
 from dialog_rl.online.study import Material
+from dialog_rl.online.training_record import LOCK
 from dialog_rl.online.updater import Report, Updater
 from dialog_rl.online.version_store import VersionStore
 from dialog_rl.plugins.loading import load_plugins

@@ -16,6 +16,7 @@ from dialog_rl.chat.card import card_of
 from dialog_rl.cli import beside, opening
 from dialog_rl.cli.live_rewards import RewardsAtHand
 from dialog_rl.cli.options import environment_options, open_environment
+from dialog_rl.cli.output import has_a_screen
 from dialog_rl.cli.speaking import LateVoices, ModelVoices
 from dialog_rl.config import Settings
 from dialog_rl.plugins.loading import Plugins
@@ -67,7 +68,7 @@ def chat(
     with open_environment(config_file, plugin, no_plugin, **flags) as (resolved, plugins):
         settings = resolved.settings
         (stage,) = opening.open_stages(plugins, (pack,))
-        on_screen = not plain and screen_chat.has_a_screen()
+        on_screen = not plain and has_a_screen()
         learns = bool(learn) and settings.agent.version == CHAMPION
         with (
             beside.updater(settings, pack, handed_on(config_file, plugin, no_plugin)) if learns else nullcontext(),

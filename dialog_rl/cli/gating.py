@@ -64,13 +64,13 @@ def _examined(
     settings: Settings, plugins: Plugins, version: Version, packs: tuple[str, ...], number: int
 ) -> GateOutcome:
     """What the gate says of a version beside the champion, and beside the anchor where there is one."""
-    from dialog_rl.lm import journal, promotions
+    from dialog_rl.lm import journal
     from dialog_rl.online.gate import Gate, GateConfig, model_play
 
     store, config = opening.stores(settings)[0], GateConfig()
-    champion = opening.open_model(settings, promotions.CHAMPION)
-    has_anchor = promotions.ANCHOR in journal.standing(store)
-    anchor = opening.open_model(settings, promotions.ANCHOR) if has_anchor else champion
+    champion = opening.open_model(settings, journal.CHAMPION)
+    has_anchor = journal.ANCHOR in journal.standing(store)
+    anchor = opening.open_model(settings, journal.ANCHOR) if has_anchor else champion
     with interruptible("Stopping; nothing is decided.") as cancelled:
         gate = Gate(
             opening.open_stages(plugins, opening.all_packs(plugins, packs)),

@@ -109,7 +109,7 @@ def _updates(settings: Settings, plugins: Any, wanted: Wanted, ending: Callable[
         try:
             with (
                 EpisodeLog.open(wanted.where(settings)) as log,
-                updating.held(settings, wanted, log, shadow=wanted.config["shadow"], patience=0.0) as lease,
+                updating.held(settings, wanted, log, shadow=wanted.config["shadow"], patience=1.0) as lease,
             ):
                 updater = updating.open_updater(settings, plugins, wanted, log, lease, note)
                 note(f"{wanted.folder(settings)}: learning from {log.name}, after update {updater.course.update}")

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "simulate": ("dialog_rl.cli.simulate:simulate", "Let simulated customers talk to the agent, and log it."),
     "learn": ("dialog_rl.cli.learn:learn", "Learn from rated chats, and let the gate decide what speaks."),
     "train": ("dialog_rl.cli.train:train", "Learn from simulated customers by PPO."),
+    "watch": ("dialog_rl.cli.watch:watch", "Watch a run of train or learn while it goes on: plots, or lines."),
     "evaluate": ("dialog_rl.cli.evaluate:evaluate", "Measure versions side by side on held-out customers."),
     "curves": ("dialog_rl.cli.curves:curves", "Draw the learning curves of runs into one picture."),
     "compare": ("dialog_rl.cli.compare:compare", "Train several algorithms on the same dialogues, and compare."),

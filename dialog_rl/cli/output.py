@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from dialog_rl.text import columns, one_line, pad, printable
+from dialog_rl.text import columns, duration, one_line, pad, printable
 
 SCHEMA_VERSION = 1
 
@@ -50,6 +50,14 @@ def heading(text: str) -> None:
 def style(text: str, **how: Any) -> str:
     """Colour or weight, unless NO_COLOR is set; click takes it out again where stdout is no terminal."""
     return text if os.environ.get("NO_COLOR") else click.style(text, **how)
+
+
+def has_a_screen() -> bool:
+    """Whether there is a terminal to draw on and to type at."""
+    return (
+        all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+        and os.environ.get("TERM", "dumb") != "dumb"
+    )
 
 
 class Progress:
@@ -114,15 +122,3 @@ def click_columns() -> int:
 def counted(number: int, what: str) -> str:
     """1 error, 2 errors."""
     return f"{number:,} {what}" + ("" if number == 1 else "s")
-
-
-def duration(seconds: float) -> str:
-    """12 s, 3 min 5 s, 2 h 4 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -27,14 +27,6 @@ CHAMPION = "champion"
 RECORD = "screen.log"
 
 
-def has_a_screen() -> bool:
-    """Whether there is a terminal to draw on and to type at."""
-    return (
-        all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
-        and os.environ.get("TERM", "dumb") != "dumb"
-    )
-
-
 def converse(
     room: ChatRoom,
     voices: LateVoices,

@@ -69,7 +69,8 @@ def opened_run(
         # The version by its id, so that resuming starts from the same weights whatever the name means by then.
         given = settings.train.version
         lasting = str(Path(given).resolve()) if (Path(given) / MANIFEST).is_file() else model.version
-        write_run(folder, settings.train.model_copy(update={"version": lasting}), settings.rewards)
+        began = settings.train.model_copy(update={"version": lasting})
+        write_run(folder, began, settings.rewards, updates=config.updates)
     else:
         for rejected in trainer.resume():
             note(f"warning: passed over {rejected.path.name}: {rejected.reason}")
@@ -86,9 +87,12 @@ def _source(plugins: Plugins, name: str) -> Stage | Source:
     return source_of(name)
 
 
-def write_run(folder: Path, settings: Train, rewards: Sequence[Reward]) -> None:
-    """The settings a run began with, next to what comes of them."""
-    document = {"format": 1, "train": settings.model_dump(), "rewards": [reward.model_dump() for reward in rewards]}
+def write_run(folder: Path, settings: Train, rewards: Sequence[Reward], *, updates: int | None = None) -> None:
+    """The settings a run began with, next to what comes of them. updates: how many it is to make, for who watches."""
+    document = {
+        "format": 1, "updates": updates, "train": settings.model_dump(),
+        "rewards": [reward.model_dump() for reward in rewards],
+    }  # fmt: skip
     (folder / RUN_FILE).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

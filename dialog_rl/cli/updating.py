@@ -88,7 +88,7 @@ def open_store(settings: Settings, config: LearnConfig, run: str) -> VersionStor
 def held(settings: Settings, wanted: Wanted, log: EpisodeLog, *, shadow: bool, patience: float) -> Iterator[Lease]:
     """Be the one updater. Raises Occupied."""
     from dialog_rl.online.lease import hold
-    from dialog_rl.online.looking_in import LOCK
+    from dialog_rl.online.training_record import LOCK
 
     folder, store = wanted.folder(settings), opening.stores(settings)[0]
     folder.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,12 @@ from typing import Any
 from dialog_rl import durable
 from dialog_rl.errors import CheckpointError
 
+CHAMPION = "champion"
+"""The version that speaks."""
+CANDIDATE = "candidate"
+"""The version that the gate is testing, or tested last."""
+ANCHOR = "anchor"
+"""The frozen version that no promotion may fall below."""
 JOURNAL = "promotions.jsonl"
 LOCK = ".promotions.lock"
 

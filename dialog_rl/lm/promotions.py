@@ -15,15 +15,10 @@ from dialog_rl.errors import CheckpointError
 from dialog_rl.faults import fp
 from dialog_rl.lm import journal, versions
 from dialog_rl.lm.adapters import BASE_FILE, read_facts
+from dialog_rl.lm.journal import ANCHOR, CANDIDATE
 
 logger = logging.getLogger(__name__)
 
-CHAMPION = "champion"
-"""The version that speaks."""
-CANDIDATE = "candidate"
-"""The version that the gate is testing, or tested last."""
-ANCHOR = "anchor"
-"""The frozen version that no promotion may fall below."""
 _PINS = ".pins"
 _GATE_LOCK = ".gates.lock"
 

@@ -18,8 +18,8 @@ from dialog_rl.chat.voice import Spoken, Voice
 from dialog_rl.episode import Message, Step
 from dialog_rl.errors import CheckpointError, ModelError
 from dialog_rl.lm import journal, promotions, versions
+from dialog_rl.lm.journal import CHAMPION
 from dialog_rl.lm.model import SpeakingModel
-from dialog_rl.lm.promotions import CHAMPION
 from dialog_rl.lm.speaker import Speaker
 from dialog_rl.online.watch import Watch
 

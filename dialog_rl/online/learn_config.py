@@ -9,6 +9,7 @@ from typing import Any
 
 from dialog_rl.chat.setting import LEARNABLE
 from dialog_rl.errors import ConfigError
+from dialog_rl.online.pace import Pace, number
 from dialog_rl.rl.algorithms.ppo import Level, PPOConfig
 from dialog_rl.rl.kl import KLConfig, KLPlace
 from dialog_rl.rl.learner_config import LearnerConfig
@@ -22,21 +23,11 @@ version: what an earlier version said may well be far from what the present weig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LearnConfig:
-    batch: int = 8
-    """Rated conversations an update."""
-    wait: float = 60.0
-    """Seconds after which an update is made of fewer; inf for never."""
-    idle: float = 0.0
-    """Seconds without a word in any chat before an update may begin."""
+class LearnConfig(Pace):
     simulated: float = 1.0
     """Conversations with simulated customers for each rated one."""
     live_share: float = 0.5
     """What part of the gradient the rated conversations make, however few their tokens."""
-    rater_share: float = 0.05
-    """The largest part of an update that one of many raters may make; of fewer raters, each gets an equal part."""
-    max_lag: int = 4
-    """Promotions since the version that spoke."""
     max_mismatch: float = 1e-4
     """Nats: largest difference between a logged log-probability and what the version that spoke gives (fp32)."""
     kl_budget: float = 0.5
@@ -77,12 +68,12 @@ class LearnConfig:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> LearnConfig:
         """Raises ConfigError for a document of another shape."""
-        values = {key: _number(value) for key, value in document.items()}
+        values = {key: number(value) for key, value in document.items()}
         try:
-            learner = {key: _number(value) for key, value in values.pop("learner").items()}
+            learner = {key: number(value) for key, value in values.pop("learner").items()}
             kl = learner.pop("kl")
             kl = KLConfig(**{**kl, "estimator": KLEstimator(kl["estimator"]), "place": KLPlace(kl["place"])})
-            ppo = {key: _number(value) for key, value in values.pop("ppo").items()}
+            ppo = {key: number(value) for key, value in values.pop("ppo").items()}
             return cls(
                 learner=LearnerConfig(**{**learner, "kl": kl}),
                 ppo=PPOConfig(**{**ppo, "level": Level(ppo["level"])}),
@@ -97,7 +88,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return "inf" if value == math.inf else value
-
-
-def _number(value: Any) -> Any:
-    return math.inf if value == "inf" else value

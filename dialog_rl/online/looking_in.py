@@ -8,22 +8,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dialog_rl import durable
 from dialog_rl.episode_log import learning
 from dialog_rl.episode_log.learning import Plan, Verdict
 from dialog_rl.episode_log.log import EpisodeLog
 from dialog_rl.episode_log.records import Kind
 from dialog_rl.errors import CheckpointError
 from dialog_rl.lm import checkpoints, journal, versions
-from dialog_rl.lm.promotions import CHAMPION
+from dialog_rl.lm.journal import CHAMPION
 from dialog_rl.online.course import CHECKPOINTS, read_state
 from dialog_rl.online.eligibility import Rules, Summary, summarise
-from dialog_rl.online.learn_config import LearnConfig
 from dialog_rl.online.ledger import Ledger
+from dialog_rl.online.pace import Pace, pace_of
 from dialog_rl.online.selection import Due, Quiet, when
-
-LOCK = ".lock"
-"""What a running updater holds, in its folder."""
+from dialog_rl.online.training_record import is_held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +39,7 @@ class Outlook:
     """An update that is being made, or was begun and is made when the updater is started again."""
     summary: Summary
     due: Due
-    config: LearnConfig
+    pace: Pace
 
     def next_update(self) -> str:
         """When it is due and what makes it so, in words."""
@@ -78,14 +75,14 @@ def look(folder: Path, log: EpisodeLog, stores: Sequence[Path], *, clock: Callab
     verdicts = [learning.verdict_from(e.document) for e in log.events(kinds=(Kind.VERDICT,))]
     mine = {verdict.update: verdict for verdict in verdicts if verdict.run == folder.name}
     pending = plans[-1] if plans and plans[-1].update not in mine else None
-    config = LearnConfig.from_json(plans[-1].config) if plans else LearnConfig()
+    pace = pace_of(plans[-1].config) if plans else Pace()
     ledger = _ledger(folder, plans)
     ledger.follow(log)
-    rules = rules_of(stores, max_lag=config.max_lag)
+    rules = rules_of(stores, max_lag=pace.max_lag)
     summary = summarise(ledger.waiting.values(), rules)
     champion = rules.champions[-1] if rules.champions else ""
     return Outlook(
-        running=_is_running(folder),
+        running=bool(is_held(folder)),
         update=max(mine, default=0),
         used=len(ledger.used),
         champion=champion,
@@ -93,12 +90,12 @@ def look(folder: Path, log: EpisodeLog, stores: Sequence[Path], *, clock: Callab
         last=_told(mine[max(mine)]) if mine else "",
         pending=pending,
         summary=summary,
-        due=when(summary, config, _quiet(log, summary, clock())),
-        config=config,
+        due=when(summary, pace, _quiet(log, summary, clock())),
+        pace=pace,
     )
 
 
-def rules_of(stores: Sequence[Path], *, max_lag: int = LearnConfig().max_lag) -> Rules:
+def rules_of(stores: Sequence[Path], *, max_lag: int = Pace().max_lag) -> Rules:
     """What conversations are judged by, from the store's files alone."""
     root, *_ = stores
     champions = tuple(p.version for p in journal.read(root) if p.alias == CHAMPION and p.event.moves and p.version)
@@ -139,16 +136,6 @@ def _quiet(log: EpisodeLog, summary: Summary, now: float) -> Quiet:
     first = summary.queued[0] if summary.queued else None
     queued = [e.recorded_at for e in log.events_of(first.episode_id)] if first is not None else []
     return Quiet(since_word=now - max(recent, default=0.0), since_queued=max(0.0, now - max(queued)) if queued else 0.0)
-
-
-def _is_running(folder: Path) -> bool:
-    if not (folder / LOCK).exists():
-        return False
-    try:
-        with durable.locked(folder / LOCK, timeout=0):
-            return False
-    except TimeoutError:
-        return True
 
 
 def _told(verdict: Verdict) -> str:

@@ -14,8 +14,8 @@ from dialog_rl.episode_log.learning import Verdict
 from dialog_rl.episode_log.log import EpisodeLog
 from dialog_rl.faults import fp
 from dialog_rl.lm import versions
+from dialog_rl.lm.journal import ANCHOR, CHAMPION
 from dialog_rl.lm.model import SpeakingModel
-from dialog_rl.lm.promotions import ANCHOR, CHAMPION
 from dialog_rl.online.gate import CHANGED
 from dialog_rl.online.lease import Lease
 from dialog_rl.online.version_store import VersionStore

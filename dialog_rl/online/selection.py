@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dialog_rl.online.eligibility import Summary
-from dialog_rl.online.learn_config import LearnConfig
 from dialog_rl.online.ledger import Facts
+from dialog_rl.online.pace import Pace
 
 
 def choose(queued: Sequence[Facts], batch: int, rater_share: float) -> tuple[Facts, ...]:
@@ -54,22 +54,22 @@ class Quiet:
     """Since the first of the queue was found eligible."""
 
 
-def when(summary: Summary, config: LearnConfig, quiet: Quiet, *, now: bool = False) -> Due:
+def when(summary: Summary, pace: Pace, quiet: Quiet, *, now: bool = False) -> Due:
     """Whether an update is due. now: whoever asks wants one of whatever is queued."""
-    chosen = choose(summary.queued, config.batch, config.rater_share)
+    chosen = choose(summary.queued, pace.batch, pace.rater_share)
     if not chosen:
-        return Due(chosen=(), what_for=f"{config.batch} rated conversations, or one and {_seconds(config.wait)}")
-    rest = max(0.0, config.idle - quiet.since_word)
+        return Due(chosen=(), what_for=f"{pace.batch} rated conversations, or one and {_seconds(pace.wait)}")
+    rest = max(0.0, pace.idle - quiet.since_word)
     if now:
         return Due(chosen=chosen, why=f"asked for, with {len(chosen)} rated conversations")
-    if len(chosen) == config.batch:
+    if len(chosen) == pace.batch:
         if rest:
-            return Due(chosen=chosen, seconds=rest, what_for=f"{_seconds(config.idle)} without a word in any chat")
+            return Due(chosen=chosen, seconds=rest, what_for=f"{_seconds(pace.idle)} without a word in any chat")
         return Due(chosen=chosen, why=f"{len(chosen)} rated conversations")
-    left = max(rest, config.wait - quiet.since_queued)
+    left = max(rest, pace.wait - quiet.since_queued)
     if left <= 0:
-        return Due(chosen=chosen, why=f"{len(chosen)} rated conversations for {_seconds(config.wait)}")
-    missing = config.batch - len(chosen)
+        return Due(chosen=chosen, why=f"{len(chosen)} rated conversations for {_seconds(pace.wait)}")
+    missing = pace.batch - len(chosen)
     return Due(
         chosen=chosen, seconds=None if math.isinf(left) else left, what_for=f"{missing} more rated conversations",
     )  # fmt: skip

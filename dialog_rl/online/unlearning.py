@@ -21,7 +21,7 @@ from dialog_rl.episode_log.records import Kind, LoggedEvent
 from dialog_rl.errors import CheckpointError
 from dialog_rl.faults import fp
 from dialog_rl.lm import journal, promotions, versions
-from dialog_rl.lm.promotions import ANCHOR, CANDIDATE, CHAMPION
+from dialog_rl.lm.journal import ANCHOR, CANDIDATE, CHAMPION
 from dialog_rl.online.course import CHECKPOINTS, HOMES, Course, TrainingStates, read_state, write_state
 from dialog_rl.online.learn_config import LearnConfig
 from dialog_rl.online.ledger import Ledger

@@ -22,8 +22,8 @@ from dialog_rl.episode_log.records import Kind
 from dialog_rl.errors import TrainingError
 from dialog_rl.faults import fp
 from dialog_rl.lm import checkpoints, versions
-from dialog_rl.lm.promotions import CHAMPION
-from dialog_rl.online import provenance
+from dialog_rl.lm.journal import CHAMPION
+from dialog_rl.online import provenance, training_record
 from dialog_rl.online.course import Course, TrainingStates, read_state, write_state
 from dialog_rl.online.eligibility import Rules, Summary, summarise
 from dialog_rl.online.following import roll_back
@@ -72,7 +72,7 @@ class Updater:
         self.study = Study(material, config, self.run)
         self.ledger = Ledger(own_run=self.run)
         self.course = Course()
-        self._states = TrainingStates(folder)
+        self._folder, self._states = folder, TrainingStates(folder)
         self._lease, self._clock = lease, clock
         self._promoter = Promoter(store, gate, log, lease, run=self.run, shadow=config.shadow)
         self._queued_since: float | None = None
@@ -225,6 +225,7 @@ class Updater:
             record=_plain(record),
         )
         self._commit()
+        training_record.append(self._folder, _figures(record))
         self._queued_since = None
         self._failures = self._failures + 1 if abandoned else 0
         return Report(record=record, verdict=self._settle())
@@ -351,6 +352,12 @@ def _compare_environment(made_in: Mapping[str, Any]) -> None:
     changed = {name: value for name, value in environment().items() if made_in.get(name) != value}
     if changed:
         logger.warning("the last checkpoint was made with other than %s: learning goes on, not bit for bit", changed)
+
+
+def _figures(record: Record) -> dict[str, Any]:
+    """For whoever watches: nothing that says who was learnt from."""
+    document = _plain(record)
+    return {**document, "episodes": len(record.episodes)}
 
 
 def _plain(record: Record) -> dict[str, Any]:

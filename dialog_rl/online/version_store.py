@@ -11,9 +11,8 @@ from dialog_rl.errors import CheckpointError
 from dialog_rl.faults import fp
 from dialog_rl.lm import journal, promotions, versions
 from dialog_rl.lm.adapters import BASE_FILE, read_facts
-from dialog_rl.lm.journal import Event
+from dialog_rl.lm.journal import ANCHOR, CANDIDATE, CHAMPION, Event
 from dialog_rl.lm.model import SpeakingModel
-from dialog_rl.lm.promotions import ANCHOR, CANDIDATE, CHAMPION
 from dialog_rl.lm.versions import Version
 
 

@@ -19,7 +19,7 @@ from dialog_rl.cli.main import main
 from dialog_rl.episode_log import learning
 from dialog_rl.episode_log.log import EpisodeLog
 from dialog_rl.lm import checkpoints, journal
-from dialog_rl.online.looking_in import LOCK
+from dialog_rl.online.training_record import LOCK
 from tests.crashing import start, was_killed
 
 Run = Callable[..., Any]
