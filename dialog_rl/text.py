@@ -64,6 +64,17 @@ def pad(text: str, width: int) -> str:
     return text + " " * max(0, width - columns(text))
 
 
+def fit(text: str, width: int) -> str:
+    """One line of `text` in exactly `width` terminal columns: padded, or cut with an ellipsis."""
+    flat = one_line(text, max(1, width))
+    if columns(flat) > width:
+        flat = flat.removesuffix("…")
+        while flat and columns(flat) >= width:
+            flat = flat[:-1]
+        flat += "…" if width else ""
+    return pad(flat, width)
+
+
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[int] = ()) -> str:
     """Aligned columns; those numbered in `right` are flush right. Wide characters count for the columns they take."""
     cells = [list(headers), *([one_line(str(cell), 120) for cell in row] for row in rows)]

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from dialog_rl.text import cleared, columns, one_line, pad, printable, table, unsafe
+from dialog_rl.text import cleared, columns, fit, one_line, pad, printable, table, unsafe
 
 
 def test_no_control_bidi_tag_or_surrogate_character_survives() -> None:
@@ -55,3 +55,12 @@ def test_a_table_lines_up_in_columns_as_wide_as_a_terminal_shows_them() -> None:
 def test_what_is_cleared_has_nothing_left_that_would_be_escaped_and_loses_nothing_else() -> None:
     text = "a\x1b[2J\u202eb\r\n\tc\ud800 \u9000\u6b3e"
     assert cleared(text) == "a[2Jb\n\tc \u9000\u6b3e" and printable(cleared(text)) == cleared(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "fits"),
+    [("ab", 4, "ab  "), ("abcdef", 4, "abc…"), ("退款在哪里", 5, "退款…"), ("退款", 4, "退款"), ("退", 1, "…"),
+     ("ab", 0, "")],
+)  # fmt: skip
+def test_text_is_fitted_into_columns(text: str, width: int, fits: str) -> None:
+    assert fit(text, width) == fits

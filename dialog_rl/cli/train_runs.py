@@ -44,7 +44,10 @@ class Run:
 def opened_run(
     settings: Settings, plugins: Plugins, folder: Path | None, *, name: str | None = None, kind: str = "train"
 ) -> Iterator[Run]:
-    """A trainer at its beginning or, given a run's folder, at its last valid checkpoint."""
+    """A trainer at its beginning or, given a run's folder, at its last valid checkpoint.
+
+    Raises TrainingError if another process is training in that folder.
+    """
     config = train_config(settings.train)
     stages = [_source(plugins, pack) for pack in settings.train.packs]
     place: Path
@@ -59,23 +62,25 @@ def opened_run(
     folder = place = opening.new_run(settings, name, kind) if folder is None else folder
     from dialog_rl.evaluation.remembering import RememberingPolicy
     from dialog_rl.online.trainer import Trainer
+    from dialog_rl.online.training_record import held
 
     reference.policy = RememberingPolicy(reference.policy)
-    trainer = Trainer(
-        folder, stages, model, reference, rewards, config,
-        algorithm=algorithm_of(plugins.registry, settings.train), plugins=plugins,
-    )  # fmt: skip
-    if fresh:
-        # The version by its id, so that resuming starts from the same weights whatever the name means by then.
-        given = settings.train.version
-        lasting = str(Path(given).resolve()) if (Path(given) / MANIFEST).is_file() else model.version
-        began = settings.train.model_copy(update={"version": lasting})
-        write_run(folder, began, settings.rewards, updates=config.updates)
-    else:
-        for rejected in trainer.resume():
-            note(f"warning: passed over {rejected.path.name}: {rejected.reason}")
-        note(f"{folder}: going on after update {trainer.done} of {config.updates}")
-    yield Run(folder=folder, trainer=trainer, settings=settings, rewards=rewards)
+    with held(folder):
+        trainer = Trainer(
+            folder, stages, model, reference, rewards, config,
+            algorithm=algorithm_of(plugins.registry, settings.train), plugins=plugins,
+        )  # fmt: skip
+        if fresh:
+            # The version by its id, so that resuming starts from the same weights whatever the name means by then.
+            given = settings.train.version
+            lasting = str(Path(given).resolve()) if (Path(given) / MANIFEST).is_file() else model.version
+            began = settings.train.model_copy(update={"version": lasting})
+            write_run(folder, began, settings.rewards, updates=config.updates)
+        else:
+            for rejected in trainer.resume():
+                note(f"warning: passed over {rejected.path.name}: {rejected.reason}")
+            note(f"{folder}: going on after update {trainer.done} of {config.updates}")
+        yield Run(folder=folder, trainer=trainer, settings=settings, rewards=rewards)
 
 
 def _source(plugins: Plugins, name: str) -> Stage | Source:

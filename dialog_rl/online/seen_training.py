@@ -82,7 +82,7 @@ class TrainingWatch:
             doing = "speaking and learning" if updates else "speaking for the first update"
             return (Alive.RUNNING if updates else Alive.WAITING), doing
         if (of is not None and updates and updates[-1]["update"] >= of) or self._reported():
-            return Alive.ENDED, f"ended {seen.ago(silent)}"
+            return Alive.ENDED, seen.ago(silent)
         again = f"dialog-rl train --resume {name}"
         if held is False:
             return Alive.GONE, f"no process trains here; last sign of life {seen.ago(silent)}; {again}"

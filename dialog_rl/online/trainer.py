@@ -195,7 +195,7 @@ class Trainer:
             self._tell("on_run_end", error=error)
 
     def _run(self, cancelled: Callable[[], bool]) -> Iterator[Progress]:
-        with record.held(self.folder), EpisodeLog.open(self.folder / LOG) as log:
+        with EpisodeLog.open(self.folder / LOG) as log:
             while not self.over:
                 progress = self._update(log, cancelled)
                 if progress is None:

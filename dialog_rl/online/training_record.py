@@ -30,7 +30,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool | None:
-    """Whether a process trains there at this moment; None if none has ever left a lock there."""
+    """Whether a process trains there at this moment; None if no lock tells, or it is not ours to try."""
     if not (folder / LOCK).exists():
         return None
     try:
@@ -38,6 +38,8 @@ def is_held(folder: Path) -> bool | None:
             return False
     except TimeoutError:
         return True
+    except OSError:
+        return None
 
 
 def append(folder: Path, progress: Mapping[str, Any]) -> None:

@@ -14,6 +14,9 @@ composer      where one types
 card          in whose place one speaks
 dialogs       small windows: a line, a reply, tags, a yes
 pair          two answers side by side
+watch         the dashboard of a run, beside the chat: an application of its own
+panels        its panels: charts, notes, the table of contents
+plot, canvas  a chart in a terminal's characters
 saved         kept conversations
 help          every key and command
 harmless      nothing a stranger wrote steers the terminal

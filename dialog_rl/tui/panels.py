@@ -84,19 +84,24 @@ class Contents(Static):
         super().__init__(Content(""), markup=False, **options)
 
     def show(self, panels: Sequence[Shown], chosen: str) -> None:
-        wide = max(columns(panel.title) for panel in panels)
+        wide = max(columns(_name(panel)) for panel in panels)
         self.update(Content("\n").join(_entry(panel, wide, panel.key == chosen) for panel in panels))
 
 
 def _entry(panel: Shown, wide: int, chosen: bool) -> Content:
     mark, style = ("▸ ", "bold") if chosen else ("  ", harmless.MUTED)
-    entry = Content.assemble(mark, (pad(one_line(panel.title), wide), style))
+    entry = Content.assemble(mark, (pad(_name(panel), wide), style))
     if not isinstance(panel, Chart):
         return entry
     first = panel.lines[0]
     return entry.append(
         Content.assemble((f" {panel.told(first.last):>7} ", STYLES[0]), (sparkline(panel, _SPARK), STYLES[0]))
     )
+
+
+def _name(panel: Shown) -> str:
+    """Without the unit."""
+    return one_line(panel.title.partition(",")[0])
 
 
 def told(notes: Notes) -> Content:

@@ -9,15 +9,17 @@ from textual.visual import VisualType
 from textual.widget import Widget
 
 from dialog_rl.online.seen import Chart, Line
-from dialog_rl.text import columns, one_line, pad
+from dialog_rl.text import columns, fit, one_line
 from dialog_rl.tui.canvas import Canvas, Scale, scale_of, thinned
 from dialog_rl.tui.harmless import MUTED
 
 STYLES = ("$text-primary bold", "$text-accent bold", "$text-success bold")
 FAINT = "$foreground 50%"
-LEVEL = "$foreground 20%"
+LEVEL = "$foreground 35%"
 _LABEL = 7
 """Columns for the figures of the axis."""
+_NARROW = 30
+"""Columns below which there is room for figures alone."""
 _NAMES = 18
 """At most so many columns for the names of lines."""
 
@@ -83,7 +85,7 @@ def _shared(chart: Chart, width: int, height: int) -> list[Content]:
             Content.assemble(
                 (f"{chart.told(labels[row]) if row in labels else '':>{_LABEL}} ", MUTED),
                 *canvas.text(row),
-                *(((f" {one_line(chart.lines[ends[row]].name, names - 1)}", STYLES[ends[row] % len(STYLES)]),)
+                *(((f" {fit(chart.lines[ends[row]].name, names - 1).rstrip()}", STYLES[ends[row] % len(STYLES)]),)
                   if row in ends and names else ()),
             )
             for row in range(rows)
@@ -95,14 +97,18 @@ def _shared(chart: Chart, width: int, height: int) -> list[Content]:
 def _strips(chart: Chart, width: int, height: int) -> list[Content]:
     """A line of its own for each figure, on its own scale, under one axis."""
     shown = chart.lines[: max(1, height - 1)]
-    names = min(_NAMES, max(columns(line.name) for line in shown), width // 3)
-    across, tall = width - names - _LABEL - 3, max(1, (height - 1) // len(shown))
+    if width < _NARROW:
+        room = width - _LABEL - 1
+        return [Content.assemble((fit(one.name, room), MUTED), f" {chart.told(one.last):>{_LABEL}}") for one in shown]
+    names = min(_NAMES, max(columns(line.name) for line in shown), (width - _LABEL) // 2)
+    across, (least, more) = width - names - _LABEL - 3, divmod(height - 1, len(shown))
     rows: list[Content] = []
     for number, line in enumerate(shown):
-        canvas, style = Canvas(max(1, across), tall), STYLES[number % 2]
+        tall, style = max(1, least + (number < more)), STYLES[number % 2]
+        canvas = Canvas(max(1, across), tall)
         _draw(canvas, chart, line, scale_of(_values([line])), style)
         for row in range(tall):
-            told = (pad(one_line(line.name, names), names), f"{chart.told(line.last):>{_LABEL}}")
+            told = (fit(line.name, names), f"{chart.told(line.last):>{_LABEL}}")
             name, value = told if row == tall // 2 else (" " * names, " " * _LABEL)
             rows.append(Content.assemble((name, MUTED), " ", (value, style), "  ", *canvas.text(row)))
     left = " " * (names + 1)

@@ -15,11 +15,12 @@ from textual.widgets import Footer, Static
 
 from dialog_rl.errors import DialogRLError
 from dialog_rl.online.seen import Alive, Seen, Watched
-from dialog_rl.tui import harmless
+from dialog_rl.tui import harmless, house
 from dialog_rl.tui.help import HelpScreen, keys_of
-from dialog_rl.tui.orderly import OrderlyApp, run_on_terminal
+from dialog_rl.tui.house import House
 from dialog_rl.tui.panels import Contents, Panel, Shown
 from dialog_rl.tui.preferences import Preferences
+from dialog_rl.tui.sanely import PatientDriver
 
 EVERY = 1.0
 """Seconds between two looks."""
@@ -96,6 +97,7 @@ class WatchScreen(Screen[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width < LEAST[0] or event.size.height < LEAST[1], "-too-small")
+        self._show_life()
         self._arrange()
 
     # Following
@@ -138,9 +140,8 @@ class WatchScreen(Screen[None]):
 
     def _show_life(self) -> None:
         seen = self.seen
-        self.query_one("#where", Static).update(
-            Content.styled("dialog_rl  ", "bold").append(harmless.line(f"{seen.name} · {seen.progress}"))
-        )
+        ours = Content.styled("dialog_rl  " if self.size.width >= BESIDE else "", "bold")
+        self.query_one("#where", Static).update(ours.append(harmless.line(f"{seen.name} · {seen.progress}")))
         mark, style = _MARKS[seen.alive]
         self._say(Content.styled(f"{mark} {seen.alive}: ", style).append(harmless.line(seen.told)))
 
@@ -212,11 +213,11 @@ class WatchScreen(Screen[None]):
         self._arrange()
 
 
-class WatchApp(OrderlyApp):
+class WatchApp(House):
     CSS_PATH = "watch.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f1,question_mark", "help", "Help", id="help", key_display="f1"),
-        Binding("q,ctrl+q", "quit", "Quit", id="quit", key_display="q"),
+        Binding("q", "quit", "Quit", id="leave"),
+        Binding("question_mark", "help", "Help", id="help-too", show=False),
     ]
 
     def __init__(self, watched: Watched, preferences: Preferences, **options: Any) -> None:
@@ -227,12 +228,11 @@ class WatchApp(OrderlyApp):
     def get_default_screen(self) -> Screen[Any]:
         return self.watch_screen
 
-    def action_help(self) -> None:
-        if not isinstance(self.screen, HelpScreen):
-            keys = keys_of(self, self.preferences.keys, ("Everywhere", self), ("Here", self.watch_screen))
-            self.push_screen(HelpScreen(ABOUT, keys))
+    def help_screen(self) -> HelpScreen:
+        places = (("Everywhere", self), ("Here", self.watch_screen))
+        return HelpScreen(keys_of(self, self.preferences.keys, *places), ABOUT)
 
 
 def run(watched: Watched, preferences: Preferences) -> tuple[int, str]:
     """Show it on this process's terminal until the person leaves. Returns the exit code and a last word."""
-    return run_on_terminal(WatchApp(watched, preferences))
+    return house.run(WatchApp(watched, preferences, driver_class=PatientDriver))

@@ -18,10 +18,13 @@ WAIT = 60.0
 class Tmux:
     """One pane, in which a command runs, and a shell after it that says how it ended and what it left."""
 
-    def __init__(self, folder: Path, *arguments: str, size: tuple[int, int] = (80, 24)) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, size: tuple[int, int] = (80, 24), module: str = "tests.tui.scripted_chat"
+    ) -> None:
+        """module: what is run, with the folder and the arguments."""
         self.folder = folder
         self._name = f"dialog-rl-{uuid.uuid4().hex[:8]}"
-        command = shlex.join([sys.executable, "-m", "tests.tui.scripted_chat", str(folder), *arguments])
+        command = shlex.join([sys.executable, "-m", module, str(folder), *arguments])
         before, after = folder / "stty-before", folder / "stty-after"
         script = f"stty -a > {before}; {command}; code=$?; stty -a > {after}; echo; echo EXIT $code"
         script += f"; touch {folder}/done; cat"
