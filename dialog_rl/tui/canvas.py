@@ -64,10 +64,10 @@ class Canvas:
         if len(points) == 1:
             self.dot(*points[0], style)
 
-    def text(self, row: int, *, empty: tuple[str, str] = (" ", "")) -> Iterator[tuple[str, str]]:
-        """A row from above, as pieces of one style each. empty: what stands where nothing was drawn, and its style."""
+    def text(self, row: int) -> Iterator[tuple[str, str]]:
+        """A row from above, as pieces of one style each."""
         cells = [
-            (chr(_BRAILLE + dots), style) if dots else empty
+            (chr(_BRAILLE + dots), style) if dots else (" ", "")
             for dots, style in zip(self._dots[row], self._styles[row], strict=True)
         ]
         for style, group in groupby(cells, key=lambda cell: cell[1]):

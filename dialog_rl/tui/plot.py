@@ -15,7 +15,6 @@ from dialog_rl.tui.harmless import MUTED
 
 STYLES = ("$text-primary bold", "$text-accent bold", "$text-success bold")
 FAINT = "$foreground 50%"
-LEVEL = "$foreground 35%"
 _LABEL = 7
 """Columns for the figures of the axis."""
 _NARROW = 30
