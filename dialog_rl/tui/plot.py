@@ -68,9 +68,10 @@ def sparkline(chart: Chart, across: int) -> str:
 
 
 def _shared(chart: Chart, width: int, height: int) -> list[Content]:
-    """All lines on one scale, each named where it ends."""
+    """All lines on one scale, each named where it ends; where that leaves too little room, above, the highest first."""
     names = _end_names(chart, width)
-    rows, across = height - 1, width - _LABEL - 1 - names
+    above = len(chart.lines) > 1 and not names and height > 4
+    rows, across = height - 1 - above, width - _LABEL - 1 - names
     scale = scale_of(_values(chart.lines), floor=chart.floor, ceiling=chart.ceiling)
     canvas = Canvas(across, rows)
     for number, line in enumerate(chart.lines):
@@ -80,6 +81,7 @@ def _shared(chart: Chart, width: int, height: int) -> list[Content]:
         labels[rows // 2] = (scale.high + scale.low) / 2
     ends = _ends(chart, scale, rows)
     return [
+        *([_legend(chart, [ends[row] for row in sorted(ends)], width)] if above else []),
         *(
             Content.assemble(
                 (f"{chart.told(labels[row]) if row in labels else '':>{_LABEL}} ", MUTED),
@@ -91,6 +93,15 @@ def _shared(chart: Chart, width: int, height: int) -> list[Content]:
         ),
         _axis(chart, across),
     ]  # fmt: skip
+
+
+def _legend(chart: Chart, order: Sequence[int], width: int) -> Content:
+    names = [chart.lines[n].name for n in order]
+    room = width - _LABEL - 1
+    if sum(columns(name) + 3 for name in names) > room:
+        names = [fit(name, max(4, room // len(names) - 3)).rstrip() for name in names]
+    named = [(f"━ {name} ", STYLES[n % len(STYLES)]) for n, name in zip(order, names, strict=True)]
+    return Content.assemble(" " * (_LABEL + 1), *named)
 
 
 def _strips(chart: Chart, width: int, height: int) -> list[Content]:
@@ -158,4 +169,7 @@ def _ends(chart: Chart, scale: Scale, rows: int) -> dict[int, int]:
 def _axis(chart: Chart, across: int) -> Content:
     first, last = f"{min(chart.at):,.0f}", f"{max(chart.at):,.0f} {chart.axis}"
     gap = across - len(first) - len(last)
-    return Content.styled(" " * (_LABEL + 1) + (f"{first}{' ' * gap}{last}" if gap > 0 else last[:across]), MUTED)
+    alone = last if len(last) <= across else last.partition(" ")[0]
+    return Content.styled(
+        " " * (_LABEL + 1) + (f"{first}{' ' * gap}{last}" if gap > 0 else alone[:across].rjust(across)), MUTED
+    )

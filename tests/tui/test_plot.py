@@ -45,7 +45,7 @@ def test_of_many_points_in_a_column_the_line_takes_the_mean() -> None:
     assert thinned([(0, 0), (0, 0), (1, 3)], mean=False) == [(0, 0), (1, 3)]
 
 
-@pytest.mark.parametrize("size", [(12, 2), (20, 4), (60, 12), (190, 50)])
+@pytest.mark.parametrize("size", [(12, 2), (20, 4), (36, 9), (60, 12), (190, 50)])
 @pytest.mark.parametrize("own_scales", [False, True])
 def test_it_fills_its_room_and_no_more(size: tuple[int, int], own_scales: bool) -> None:
     lines = [seen.line(name, [0.1 * n for n in range(30)]) for name in ("one", "二二二二二二二二二二", "three")]
@@ -61,6 +61,11 @@ def test_single_updates_are_faint_and_the_mean_is_bold() -> None:
 def test_lines_on_one_scale_are_named_where_they_end() -> None:
     rows = drawn(chart(seen.line("low", [0.0] * 9), seen.line("high", [1.0] * 9)), 60, 9).plain.split("\n")
     assert rows[0].endswith("high") and rows[7].endswith("low")
+
+
+def test_where_names_have_no_room_beside_they_stand_above_from_the_highest_down() -> None:
+    rows = drawn(chart(seen.line("low", [0.0] * 9), seen.line("high", [1.0] * 9)), 38, 10).plain.split("\n")
+    assert rows[0].split() == ["━", "high", "━", "low"] and len(rows) == 10
 
 
 def test_a_chart_without_figures_says_so() -> None:
