@@ -117,20 +117,20 @@ def charts(updates: Sequence[Mapping[str, Any]], verdicts: Sequence[Mapping[str,
         return seen.line(who, column(verdicts, "evidence", "served", who))
 
     made = (
-        chart("reward", "reward of its conversations", of("reward", "stats", "reward_mean")),
+        chart("reward", "reward", of("reward", "stats", "reward_mean")),
         chart(
             "served", "success at the gate", *map(served, ("candidate", "champion", "anchor")), percent=True, floor=0.0,
             ceiling=1.0,
         ),
-        chart("kl", "KL, nats a token", of("from the anchor", "signs", "kl_anchor"), of("an update", "stats", "kl_old"),
+        chart("kl", "KL, nats a token", of("from anchor", "signs", "kl_anchor"), of("an update", "stats", "kl_old"),
               floor=0.0),
         chart("entropy", "entropy, nats a token", of("policy", "signs", "entropy"),
               of("anchor", "signs", "anchor_entropy"), floor=0.0),
-        chart("taught", "taught by", of("ratings", "ratings"), of("rated dialogues", "episodes"),
-              of("simulated dialogues", "simulated"), floor=0.0),
+        chart("taught", "taught by", of("ratings", "ratings"), of("dialogues", "episodes"),
+              of("simulated", "simulated"), floor=0.0),
         chart("speed", "episodes a second", seen.line("episodes/s", speeds(updates)), floor=0.0),
-        chart("wording", "wording", of("different pairs of words", "signs", "wording", "distinct"),
-              of("duplicated replies", "signs", "wording", "duplicates"), percent=True, floor=0.0, ceiling=1.0),
+        chart("wording", "wording", of("varied", "signs", "wording", "distinct"),
+              of("repeated", "signs", "wording", "duplicates"), percent=True, floor=0.0, ceiling=1.0),
     )  # fmt: skip
     return tuple(one for one in made if not one.empty) or made[:1]
 
@@ -157,7 +157,7 @@ def told(record: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
         f"KL {value('signs', 'kl_anchor')}",
         f"entropy {value('signs', 'entropy')}",
         f"{value('seconds')} s",
-        _judged(verdict).text if verdict else seen.words(record.get("outcome")),
+        _judged(verdict).text.partition(": ")[2] if verdict else seen.words(record.get("outcome")),
         seen.words(record.get("warning")),
     ]
     return "  ".join(part for part in parts if part)
@@ -173,14 +173,14 @@ def _life(outlook: Outlook) -> str:
     if outlook.running:
         return outlook.next_update()
     begun = f"; update {outlook.pending.update} was begun" if outlook.pending is not None else ""
-    return f"the updater is not running{begun}: dialog-rl learn"
+    return f"not running{begun}; start it: dialog-rl learn"
 
 
 def _queue(outlook: Outlook) -> Iterator[Note]:
     queued = outlook.summary.queued
     raters = len({held.rater for facts in queued for held in facts.ratings})
     yield Note(text=outlook.next_update())
-    yield Note(text=f"{len(queued)} rated conversations wait, of {raters} raters; {outlook.used} were learnt from")
+    yield Note(text=f"rated conversations that wait: {len(queued)}, of raters: {raters}; learnt from: {outlook.used}")
     yield Note(text=f"champion {outlook.champion}" + ("" if outlook.active else ", and no process speaks with it yet"))
     for why, count in outlook.summary.refused.items():
         yield Note(text=f"{count} not learnt from, {why}: {seen.words(outlook.summary.examples[why])}")

@@ -41,7 +41,9 @@ def test_what_waits_and_what_is_not_eligible_is_told_with_the_reason(world: Worl
     world.chat(log, 3, consent=None)
     watch = watch_of(world, log)
     told = [note.text for note in notes(watch, "queue")]
-    assert told[0].startswith("waits for 6 more rated conversations") and told[1].startswith("2 rated conversations")
+    assert told[0].startswith("waits for 6 more rated conversations") and told[1].startswith(
+        "rated conversations that wait: 2, of raters: 1"
+    )
     assert any(text.startswith("1 not learnt from, nobody was asked for consent: chat-3") for text in told)
     assert watch.look().alive is Alive.ENDED and "not running" in watch.look().told
 
@@ -57,7 +59,11 @@ def test_an_update_has_its_figures_its_line_and_its_verdict(world: World, log: E
     assert f"version {report.verdict.version[:8]} promoted" in notes(watch, "versions")[0].text
     assert [note.text for note in notes(watch, "guard")] == ["nothing to object to"]
     (line,) = [update.told for update in watch.news()]
-    assert line.startswith("update 1  3 rated dialogues, 3 simulated") and "promoted" in line
+    assert (
+        line.startswith("update 1  3 rated dialogues, 3 simulated")
+        and "promoted" in line
+        and line.count("update 1") == 1
+    )
 
 
 def test_the_record_of_an_update_names_nobody(world: World, log: EpisodeLog) -> None:
@@ -92,7 +98,7 @@ def test_a_rating_more_is_seen_at_the_next_look_and_without_news_nothing_is_read
     first = watch.look()
     assert watch.look() is first
     world.chat(log, 2)
-    assert notes(watch, "queue")[1].text.startswith("2 rated conversations")
+    assert notes(watch, "queue")[1].text.startswith("rated conversations that wait: 2")
 
 
 def test_a_log_that_cannot_be_read_any_more_is_said(
