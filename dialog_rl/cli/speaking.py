@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class ModelVoices:
     """Voices of one model."""
 
-    def __init__(self, model: SpeakingModel) -> None:
-        self._model = model
+    def __init__(self, model: SpeakingModel, speaks: Callable[..., Voice] | None = None) -> None:
+        """speaks: makes the model's voice in one conversation; by default a decoder is opened for each."""
+        self._model, self._speaks = model, speaks
 
     @property
     def tokenizer(self) -> str:
@@ -27,18 +28,10 @@ class ModelVoices:
         return self._model.version
 
     def voice(self, version: str, *, seed: int, temperature: float, history: Sequence[Step] = ()) -> Voice:
-        from dialog_rl.lm.speaker import Speaker
+        from dialog_rl.lm.speaker import speaks_alone
 
-        model = self._model
-        speaker = Speaker(
-            model.policy,
-            model.renderer,
-            seed=seed,
-            max_length=model.policy.max_positions,
-            temperature=temperature,
-        )
-        speaker.remember(history)
-        return speaker
+        speaks = self._speaks or speaks_alone
+        return speaks(self._model, seed=seed, temperature=temperature, history=history)
 
 
 class LateVoices:

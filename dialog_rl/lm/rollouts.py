@@ -151,17 +151,35 @@ class Voice:
         return replace(message, tool_call=None, malformed=reasons[ending])
 
 
-def speak_on(decoder: SpeakingDecoder, voices: Sequence[Voice], *, temperature: float) -> list[Sample]:
-    """Feed every voice what it waits for and draw its next token: new observations in one batch, tokens in another."""
+def speak_on(
+    decoder: SpeakingDecoder, voices: Sequence[Voice], *, temperature: float | Sequence[float]
+) -> list[Sample]:
+    """Feed every voice what it waits for and draw its next token: new observations in one batch, tokens in another.
+
+    temperature: of all, or one a voice.
+    """
+    temperatures = [temperature] * len(voices) if isinstance(temperature, int | float) else temperature
+    of_slot = {voice.slot: each for voice, each in zip(voices, temperatures, strict=True)}
     prefilled = [voice for voice in voices if not voice.action_ids]
     decoded = [voice for voice in voices if voice.action_ids]
     drawn: dict[int, Sample] = {}
     for group, feed in ((prefilled, _prefill), (decoded, _decode)):
         if group:
             uniforms = [voice.uniform() for voice in group]
-            samples = sample(feed(decoder, group), uniforms, temperature=temperature)
+            samples = _draw(feed(decoder, group), uniforms, [of_slot[voice.slot] for voice in group])
             drawn.update(zip((voice.slot for voice in group), samples, strict=True))
     return [drawn[voice.slot] for voice in voices]
+
+
+def _draw(logits_NV: torch.Tensor, uniforms: Sequence[float], temperatures: Sequence[float]) -> list[Sample]:
+    """A token a row; rows of one temperature are drawn together."""
+    if len(set(temperatures)) == 1:
+        return sample(logits_NV, uniforms, temperature=temperatures[0])
+    drawn: dict[int, Sample] = {}
+    for temperature in set(temperatures):
+        rows = [row for row, each in enumerate(temperatures) if each == temperature]
+        drawn |= zip(rows, sample(logits_NV[rows], [uniforms[r] for r in rows], temperature=temperature), strict=True)
+    return [drawn[row] for row in range(len(temperatures))]
 
 
 def _prefill(decoder: SpeakingDecoder, voices: Sequence[Voice]) -> torch.Tensor:

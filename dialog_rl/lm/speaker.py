@@ -7,6 +7,7 @@ from typing import cast
 
 from dialog_rl.episode import Message, Step
 from dialog_rl.lm.decoder import open_decoder
+from dialog_rl.lm.model import SpeakingModel
 from dialog_rl.lm.policy import Policy
 from dialog_rl.lm.rollouts import Action, Renderer, Voice, longest_action, speak_on
 
@@ -16,6 +17,28 @@ UNDECODED = "\ufffd"
 
 def _never() -> bool:
     return False
+
+
+class Aloud:
+    """A reply as it can be said while it is being made: piece by piece, and nothing of a tool call."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer, self._said = renderer, ""
+
+    def more(self, action_ids: Sequence[int], action: Action | None = None) -> str:
+        """What can be said beyond what was, by the ids so far or the finished action. It may be nothing yet."""
+        text = self._speakable(action_ids, action)
+        if not text.startswith(self._said):
+            return ""
+        piece, self._said = text[len(self._said) :], text
+        return piece
+
+    def _speakable(self, action_ids: Sequence[int], action: Action | None) -> str:
+        """White space and half characters at its end wait for what follows."""
+        message = action.message if action is not None else self._renderer.parse(action_ids)
+        if message.malformed or message.tool_call is not None:
+            return ""
+        return message.text if action is not None else message.text.rstrip().rstrip(UNDECODED).rstrip()
 
 
 class Speaker:
@@ -51,24 +74,23 @@ class Speaker:
         The text of a tool call is not streamed. `cancelled` is asked before every token; a cancelled action has been
         forgotten when it is yielded, and the same messages may be spoken to again. Leaving the iteration early cancels.
         """
-        action = self._voice.observe(messages)
-        streamed, finished = "", False
+        action, finished, aloud = self._voice.observe(messages), False, Aloud(self._renderer)
         try:
             while action is None and not cancelled():
                 action = self._voice.add(speak_on(self._decoder, [self._voice], temperature=self._temperature)[0])
-                text = self._speakable(action)
-                if text.startswith(streamed) and text != streamed:
-                    yield text[len(streamed) :]
-                    streamed = text
+                if piece := aloud.more(self._voice.action_ids, action):
+                    yield piece
             finished = action is not None
         finally:
             if not finished:
                 action = self._voice.cancel()
         yield cast("Action", action)
 
-    def _speakable(self, action: Action | None) -> str:
-        """What can be said aloud so far. White space and half characters at its end wait for what follows."""
-        message = action.message if action is not None else self._renderer.parse(self._voice.action_ids)
-        if message.malformed or message.tool_call is not None:
-            return ""
-        return message.text if action is not None else message.text.rstrip().rstrip(UNDECODED).rstrip()
+
+def speaks_alone(model: SpeakingModel, *, seed: int, temperature: float, history: Sequence[Step] = ()) -> Speaker:
+    """A speaker with a decoder of its own, that takes up a conversation where `history` ends."""
+    speaker = Speaker(
+        model.policy, model.renderer, seed=seed, max_length=model.policy.max_positions, temperature=temperature
+    )
+    speaker.remember(history)
+    return speaker

@@ -20,7 +20,7 @@ from dialog_rl.errors import CheckpointError, ModelError
 from dialog_rl.lm import journal, promotions, versions
 from dialog_rl.lm.journal import CHAMPION
 from dialog_rl.lm.model import SpeakingModel
-from dialog_rl.lm.speaker import Speaker
+from dialog_rl.lm.speaker import speaks_alone
 from dialog_rl.online.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -109,10 +109,17 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 
 class FollowingVoices:
-    """Voices of the champion for conversations with people, watched: a version that misbehaves is taken back."""
+    """Voices of the champion for conversations with people, watched: a version that misbehaves is taken back.
 
-    def __init__(self, follower: VersionFollower, watch: Watch | None = None) -> None:
-        self._follower, self._watch = follower, watch
+    Safe to ask from many threads; each voice is for one.
+    """
+
+    def __init__(
+        self, follower: VersionFollower, watch: Watch | None = None, speaks: Callable[..., Voice] = speaks_alone
+    ) -> None:
+        """speaks: makes a model's voice in one conversation; asked as `speaks_alone` is."""
+        self._follower, self._watch, self._speaks = follower, watch, speaks
+        self._lock = threading.Lock()
         self._models: dict[str, SpeakingModel] = {}
 
     @property
@@ -121,8 +128,9 @@ class FollowingVoices:
 
     def current(self) -> str:
         model = self._follower.current()
-        kept = [*(m for m in self._models.values() if m.version != model.version), model][-_RECENT:]
-        self._models = {m.version: m for m in kept}
+        with self._lock:
+            kept = [*(m for m in self._models.values() if m.version != model.version), model][-_RECENT:]
+            self._models = {m.version: m for m in kept}
         return model.version
 
     def voice(self, version: str, *, seed: int, temperature: float, history: Sequence[Step] = ()) -> Voice:
@@ -130,14 +138,7 @@ class FollowingVoices:
         model = self._models.get(version)
         if model is None:
             raise ModelError(f"version {version} does not speak any more; ask which one does")
-        speaker = Speaker(
-            model.policy,
-            model.renderer,
-            seed=seed,
-            max_length=model.policy.max_positions,
-            temperature=temperature,
-        )
-        speaker.remember(history)
+        speaker = self._speaks(model, seed=seed, temperature=temperature, history=history)
         said = next((step.message.text for step in reversed(history) if step.result is None), "")
         return speaker if self._watch is None else WatchedVoice(speaker, version, self._watch, said=said)
 
