@@ -73,28 +73,54 @@ class ChatRoom:
         self.folder, self.log, self.voices = folder, log, voices
         self._stages, self._temperature = stages, temperature
 
-    def new(self, pack: str, number: int | None = None, *, free: bool = False) -> ChatSession:
-        """In the place of a customer: the `number`-th, or anybody. `free`: the same person without anything to want."""
+    def new(
+        self,
+        pack: str,
+        number: int | None = None,
+        *,
+        free: bool = False,
+        episode_id: str = "",
+        rater: str = "",
+        temperature: float | None = None,
+        seed: int | None = None,
+    ) -> ChatSession:
+        """In the place of a customer: the `number`-th, or anybody. `free`: the same person without anything to want.
+
+        seed: what the agent's chance follows from, if not the customer.
+        """
         stage = self._stages(pack)
         number = random.SystemRandom().randrange(1_000_000) if number is None else number
-        ((scenario, seed),) = Customers(split=SPLIT).scenarios(stage.pack, 1, first=number)
+        ((scenario, of_customer),) = Customers(split=SPLIT).scenarios(stage.pack, 1, first=number)
         scenario = freed(scenario) if free else scenario
-        return ChatSession(
-            self.log, self.voices, Setting(stage=stage, scenario=scenario, seed=seed, temperature=self._temperature)
+        setting = Setting(
+            stage=stage,
+            scenario=scenario,
+            seed=of_customer if seed is None else seed,
+            temperature=self._temperature if temperature is None else temperature,
         )
+        return ChatSession(self.log, self.voices, setting, episode_id=episode_id, rater=rater)
 
     def take_up(self, saved: Saved) -> ChatSession:
         """A kept conversation: one that never ended goes on, one that did can be read, rated and branched off.
 
         Raises CannotGoOn, and what opening its pack raises.
         """
-        kept = saved.episode
-        setting = Setting(
+        if saved.open:
+            return self.resume(saved.episode, saved.unanswered)
+        return self.reread(saved.episode)
+
+    def resume(self, kept: Episode, unanswered: Message | None, *, rater: str = "") -> ChatSession:
+        """One that never ended, as it was. Raises as `take_up`."""
+        return ChatSession.resumed(self.log, self.voices, self._setting_of(kept), kept, unanswered, rater=rater)
+
+    def reread(self, ended: Episode, *, rater: str = "") -> ChatSession:
+        """One that has ended. Raises as `take_up`."""
+        return ChatSession.closed(self.log, self.voices, self._setting_of(ended), ended, rater=rater)
+
+    def _setting_of(self, kept: Episode) -> Setting:
+        return Setting(
             stage=self._stages(kept.pack), scenario=scenario_of(kept), seed=kept.seed, temperature=kept.temperature
         )
-        if saved.open:
-            return ChatSession.resumed(self.log, self.voices, setting, kept, saved.unanswered)
-        return ChatSession.closed(self.log, self.voices, setting, kept)
 
     def saved(self, words: str = "") -> list[Saved]:
         """The kept conversations that contain the words, newest first; without those put away."""

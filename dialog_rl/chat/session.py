@@ -177,15 +177,14 @@ class ChatSession:
             self._close(StopReason.ABORTED)
         return self.ended
 
-    def branch(self, turns: Sequence[Turn], say: str | None = None) -> ChatSession:
+    def branch(self, turns: Sequence[Turn], say: str | None = None, *, episode_id: str = "") -> ChatSession:
         """Another conversation in which `turns` have happened, and then perhaps something else was said.
 
         What was thought of the turns in common goes along. This one is aborted, if it has not ended. Raises CannotGoOn.
         """
         common = sum(1 for one, other in zip(self.turns, turns, strict=False) if one == other)
-        other = ChatSession(
-            self.log, self.voices, self.setting, rater=self._rater, note=f"goes on from {self.id}, turn {common}"
-        )
+        note = f"goes on from {self.id}, turn {common}"
+        other = ChatSession(self.log, self.voices, self.setting, episode_id=episode_id, rater=self._rater, note=note)
         other.trains = self.trains
         other._take_up(turns, self._tokenizer)
         other.begin()

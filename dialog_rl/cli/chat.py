@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -17,7 +15,7 @@ from dialog_rl.cli import beside, opening
 from dialog_rl.cli.live_rewards import RewardsAtHand
 from dialog_rl.cli.options import environment_options, open_environment
 from dialog_rl.cli.output import has_a_screen
-from dialog_rl.cli.speaking import LateVoices, ModelVoices
+from dialog_rl.cli.speaking import CHAMPION, LateVoices, ModelVoices, of_the_champion
 from dialog_rl.config import Settings
 from dialog_rl.plugins.loading import Plugins
 from dialog_rl.staging import Stage
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from dialog_rl.chat.voice import Voices
     from dialog_rl.episode_log.log import EpisodeLog
     from dialog_rl.scenario import Scenario
-
-CHAMPION = "champion"
 
 
 @click.command()
@@ -124,23 +120,9 @@ def open_voices(settings: Settings, log: EpisodeLog) -> LateVoices:
         opening.prepare_torch(settings)
         if settings.agent.version != CHAMPION:
             return ModelVoices(opening.open_model(settings, settings.agent.version))
-        return _of_the_champion(settings, log)
+        return of_the_champion(settings, log)
 
     return LateVoices(load, lambda version: ModelVoices(opening.open_model(settings, version)))
-
-
-def _of_the_champion(settings: Settings, log: EpisodeLog) -> Voices:
-    """Followed from promotion to promotion; one that misbehaves in front of people is taken back."""
-    from dialog_rl.episode_log import learning
-    from dialog_rl.online.following import FollowingVoices, VersionFollower, roll_back
-    from dialog_rl.online.watch import Watch, recall
-
-    stores = opening.stores(settings)
-    process = f"chat-{socket.gethostname()}-{os.getpid()}"
-    follower = VersionFollower(stores, confirm=lambda version: learning.serving(log, version, process))
-    watch = Watch(lambda version, reason: roll_back(stores[0], version, reason, by=process))
-    recall(log, watch)
-    return FollowingVoices(follower, watch)
 
 
 def card(stage: Stage, scenario: Scenario, seed: int) -> list[str]:

@@ -21,6 +21,7 @@ from dialog_rl.text import one_line, printable
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("dialog_rl.cli.demo:demo", "Watch the agent learn: evaluate, train, evaluate again, report."),
     "chat": ("dialog_rl.cli.chat:chat", "Talk to the agent."),
+    "serve": ("dialog_rl.cli.serve:serve", "Serve the agent over HTTP, to OpenAI's clients."),
     "simulate": ("dialog_rl.cli.simulate:simulate", "Let simulated customers talk to the agent, and log it."),
     "learn": ("dialog_rl.cli.learn:learn", "Learn from rated chats, and let the gate decide what speaks."),
     "train": ("dialog_rl.cli.train:train", "Learn from simulated customers by PPO."),

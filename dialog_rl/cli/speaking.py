@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from dialog_rl.chat.voice import Voice, Voices
+from dialog_rl.cli import opening
+from dialog_rl.config import Settings
 from dialog_rl.episode import Step
 
 if TYPE_CHECKING:
+    from dialog_rl.episode_log.log import EpisodeLog
     from dialog_rl.lm.model import SpeakingModel
+
+CHAMPION = "champion"
 
 
 class ModelVoices:
@@ -69,3 +76,23 @@ class LateVoices:
             if self._loaded is None:
                 self._loaded = self._load()
             return self._loaded
+
+
+def of_the_champion(
+    settings: Settings, log: EpisodeLog, *, process: str = "chat", speaks: Callable[..., Voice] | None = None
+) -> Voices:
+    """Followed from promotion to promotion; one that misbehaves in front of people is taken back.
+
+    process: what it says that it is, once a version speaks here. speaks: as in `ModelVoices`.
+    """
+    from dialog_rl.episode_log import learning
+    from dialog_rl.lm.speaker import speaks_alone
+    from dialog_rl.online.following import FollowingVoices, VersionFollower, roll_back
+    from dialog_rl.online.watch import Watch, recall
+
+    stores = opening.stores(settings)
+    process = f"{process}-{socket.gethostname()}-{os.getpid()}"
+    follower = VersionFollower(stores, confirm=lambda version: learning.serving(log, version, process))
+    watch = Watch(lambda version, reason: roll_back(stores[0], version, reason, by=process))
+    recall(log, watch)
+    return FollowingVoices(follower, watch, speaks or speaks_alone)

@@ -229,6 +229,11 @@ class EpisodeLog:
         for event in self._select(table.kind == str(Kind.BEGIN), table.episode_id.not_in(closed)):
             yield self._open_conversation(event)
 
+    def open_conversation(self, episode_id: str) -> OpenConversation | None:
+        """The conversation of this id, if it has begun and not ended."""
+        begun = None if episode_id in self else self.find(records.begin_key(episode_id))
+        return None if begun is None else self._open_conversation(begun)
+
     def _open_conversation(self, begun: LoggedEvent) -> OpenConversation:
         turns: list[Turn] = []
         unanswered: Message | None = None
