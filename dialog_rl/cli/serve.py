@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at. Others need --keys.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
 @click.option("--keys", type=click.Path(path_type=Path, dir_okay=False), help="File with a name and a key a line.")
-@click.option("--pack", "packs", multiple=True, metavar="NAME|DIR|all", help="That may be asked for. Default: all.")
+@click.option("--pack", "packs", multiple=True, metavar="NAME|DIR|all", help="To be asked for; the first by default.")
 @click.option("--version", "agent__version", metavar="VERSION", help="Who answers. Default: champion, followed.")
 @click.option("--log", metavar="FILE|URL", help="Where conversations are kept. Default: that of your chats.")
 @click.option("--temperature", type=click.FloatRange(0, 2), default=0.0, show_default=True, help="0: no chance in it.")
@@ -76,16 +76,13 @@ def serve(
         from dialog_rl.episode_log.log import EpisodeLog
 
         with EpisodeLog.open(where) as opened:
-            service = _service(settings, plugins, opened, packs or ("all",), known, given)
+            service = _service(settings, plugins, opened, packs or ("retail", "all"), known, given)
             version = service.room.voices.current()
-            running.run(
+            server = running.Server(
                 application(service), host, port, drain=given["drain"],
-                listening=lambda address, bound: note(f"version {version} listens at http://{_url(address, bound)}/v1"),
+                listening=lambda url: note(f"version {version} listens at {url}/v1"),
             )  # fmt: skip
-
-
-def _url(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+            running.serve_until_signalled(server)
 
 
 def _service(
@@ -98,7 +95,8 @@ def _service(
     from dialog_rl.serve.app import Service, ServiceConfig
     from dialog_rl.serve.door import Limits
 
-    stages = {stage.pack.name: stage for stage in opening.open_stages(plugins, opening.all_packs(plugins, packs))}
+    named = [name for pack in packs for name in opening.all_packs(plugins, (pack,))]
+    stages = {stage.pack.name: stage for stage in opening.open_stages(plugins, tuple(dict.fromkeys(named)))}
 
     @cache
     def stage(pack: str) -> Stage:

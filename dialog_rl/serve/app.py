@@ -132,6 +132,8 @@ def application(service: Service) -> door.App:
 
     def malformed(request: Request, error: Any) -> Response:
         first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            return told(request, Refused("the body is not JSON", code="not_json"))
         where = ".".join(str(part) for part in first["loc"] if part != "body")
         return told(request, Refused(f"{one_line(where, 80) or 'body'}: {first['msg']}", param=one_line(where, 80)))
 
@@ -139,6 +141,7 @@ def application(service: Service) -> door.App:
         return told(request, Refused(f"{error.detail}: see the README", status=error.status_code, code="no_route"))
 
     api.add_exception_handler(DialogRLError, told)
+    api.add_exception_handler(Exception, told)
     api.add_exception_handler(RequestValidationError, malformed)
     api.add_exception_handler(HTTPException, no_route)
     return door.Door(api, service.keys, service.figures, service.config.limits)

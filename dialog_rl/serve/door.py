@@ -47,11 +47,12 @@ class Door:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 0
+        status, complete = 0, False
 
         async def noted(message: MutableMapping[str, Any]) -> None:
-            nonlocal status
+            nonlocal status, complete
             status = message.get("status", status)
+            complete = message["type"] == "http.response.body" and not message.get("more_body", False)
             await send(message)
 
         try:
@@ -61,9 +62,10 @@ class Door:
             refused = refusal(e)
             if refused.status == 500:
                 logger.error("%s %s: %s at %s", scope["method"], _route(scope), type(e).__name__, _where(e))
-            if status:
-                raise
-            await _refuse(refused, noted)
+            if not status:
+                await _refuse(refused, noted)
+            elif not complete:
+                raise ConnectionAbortedError("a reply broke off") from None  # closes the connection, without words
         finally:
             self._figures.count("requests_total", route=_route(scope), status=str(status))
 

@@ -60,34 +60,48 @@ def _cancelled(timer: asyncio.TimerHandle | None) -> None:
         timer.cancel()
 
 
-def run(app: App, host: str, port: int, *, drain: float, listening: Callable[[str, int], None]) -> None:
-    """Serve until SIGTERM or Ctrl-C: then no new request comes in, and those under way have `drain` seconds.
+class Server(uvicorn.Server):
+    """Takes requests once `run` is called, until `should_exit` is set; a listener of its own that port 0 chooses."""
 
-    listening: told the address once requests are taken. Raises OSError if it cannot be had.
-    """
-    config = uvicorn.Config(
-        app, host=host, port=port, http=PatientProtocol, ws="none", access_log=False, log_level="warning",
-        server_header=False, timeout_graceful_shutdown=max(1, round(drain)), limit_concurrency=CONNECTIONS,
-    )  # fmt: skip
-    listener = socket.create_server(
-        (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=512
-    )
-    address, bound, *_ = listener.getsockname()
-    server = _Announcing(config, lambda: listening(address, bound))
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # uvicorn raises it again once all is done
-    try:
-        server.run(sockets=[listener])
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        listener.close()
+    def __init__(self, app: App, host: str, port: int, *, drain: float, listening: Callable[[str], None]) -> None:
+        """drain: seconds that requests under way have when it ends. listening: told the URL once requests are taken.
 
+        Raises OSError if the address cannot be had.
+        """
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, port), family=family, backlog=512)
+        self._listening = listening
+        super().__init__(uvicorn.Config(
+            app, http=PatientProtocol, ws="none", access_log=False, log_level="error", server_header=False,
+            proxy_headers=False, timeout_graceful_shutdown=max(1, round(drain)), limit_concurrency=CONNECTIONS,
+        ))  # fmt: skip
 
-class _Announcing(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._told = started
+    _told: Callable[[], None]
+
+    @property
+    def url(self) -> str:
+        address, port, *_ = self._listener.getsockname()
+        return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+
+    def serve_on(self) -> None:
+        """Until it is asked to end; then no new request comes in, and those under way are finished."""
+        url = self.url
+        self._told = lambda: self._listening(url)
+        try:
+            self.run(sockets=[self._listener])
+        finally:
+            self._listener.close()
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets=sockets)
         if self.started:
             self._told()
+
+
+def serve_until_signalled(server: Server) -> None:
+    """SIGTERM ends it as it should; Ctrl-C raises KeyboardInterrupt after that."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # uvicorn raises it once more when all is done
+    try:
+        server.serve_on()
+    finally:
+        signal.signal(signal.SIGTERM, before)

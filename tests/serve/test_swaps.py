@@ -1,0 +1,97 @@
+"""Many clients, one decoder, and a champion that changes under them: no request is refused, no turn is mixed."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi")
+
+import torch
+
+from dialog_rl.bench.rehearsal import babbler
+from dialog_rl.episode import Episode
+from dialog_rl.lm import promotions, versions
+from dialog_rl.lm.choir import Choirs
+from dialog_rl.lm.model import SpeakingModel
+from dialog_rl.online.following import FollowingVoices, VersionFollower
+from dialog_rl.online.provenance import differences
+from dialog_rl.serve.keys import LOCAL
+from tests.serve.service import CONFIG, Answer, opened
+
+CLIENTS, TURNS = 12, 3
+
+
+def publish(store: Path, number: int) -> str:
+    """A version that speaks a little otherwise than others, in replies short enough for several turns."""
+    model = babbler()
+    with torch.no_grad():
+        for parameter in model.policy.model.parameters():
+            parameter.mul_(10 + number if parameter.dim() > 1 else 1)
+        table_VD = model.policy.model.get_parameter("model.embed_tokens.weight")
+        table_VD[:, 0] = 1.0  # a coordinate large in every hidden state makes a token's share of it a bias
+        table_VD[model.renderer.end_id, 0] += 2.5
+    return versions.publish(store, model.save).id
+
+
+def test_a_swap_under_load_refuses_nobody_and_mixes_no_turn(tmp_path: Path) -> None:
+    store = tmp_path / "versions"
+    ids = [publish(store, number) for number in range(3)]
+    promotions.promote(store, "champion", ids[0], reason="test")
+    choirs = Choirs(slots=6)
+    voices = FollowingVoices(VersionFollower([store]), speaks=choirs)
+    answers: list[Answer] = []
+    over = threading.Event()
+
+    def swap() -> None:
+        number = 0
+        while not over.wait(0.1):
+            number += 1
+            promotions.promote(store, "champion", ids[number % len(ids)], reason="test")
+
+    with opened(tmp_path, voices, replace(CONFIG, at_once=8)) as (client, service):
+
+        def chat(who: int) -> None:
+            name = ""
+            for turn in range(TURNS):
+                told = {"conversation": name} if name else {}
+                stream = bool((who + turn) % 2)
+                answer = client.complete(f"hello {who}", metadata=told, user=str(who), temperature=1.0, stream=stream)
+                answers.append(answer)
+                about = answer.events[-2]["dialog_rl"] if stream else answer.about
+                if about["ended"]:
+                    return
+                name = about["conversation"]
+
+        swapper = threading.Thread(target=swap)
+        swapper.start()
+        try:
+            with ThreadPoolExecutor(CLIENTS) as clients:
+                list(clients.map(chat, range(CLIENTS)))
+        finally:
+            over.set()
+            swapper.join()
+        told = {a.headers["x-dialog-rl-conversation"] + a.headers["x-dialog-rl-turn"]: a for a in answers}
+        for name in service.conversations.open_of(LOCAL):
+            client.post(f"/v1/episodes/{name}/end", {})
+        episodes = [logged.episode for logged in service.room.log.episodes()]
+    assert [a.status for a in answers] == [200] * len(answers) and len(episodes) == CLIENTS
+    for episode in episodes:
+        for number, turn in enumerate(t for t in episode.turns if t.steps):
+            (version,) = {step.policy_version for step in turn.steps}
+            answer = told[f"{episode.episode_id}{number}"]
+            assert answer.headers["x-dialog-rl-version"] == version, "who spoke is told rightly"
+    assert any(len(episode.policy_versions) > 1 for episode in episodes) and _versions(episodes) == set(ids)
+    # every token is what the version that is named for it would say, having read the conversation's ids itself
+    found = differences(episodes, lambda v: SpeakingModel.load(store / v).policy, babbler().renderer.pad_id)
+    assert max(found.values()) <= 1e-4
+    done, speaking, _ = choirs.figures()
+    assert done.tokens > 1.5 * done.steps and speaking == 0, "they did not share their steps"
+
+
+def _versions(episodes: list[Episode]) -> set[str]:
+    return {version for episode in episodes for version in episode.policy_versions}
