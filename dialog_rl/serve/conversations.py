@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from dialog_rl.chat.events import Delta, Ended, Event, Replied
 from dialog_rl.chat.room import ChatRoom
-from dialog_rl.chat.session import LEARNABLE, ChatSession
+from dialog_rl.chat.session import ChatSession
+from dialog_rl.chat.setting import LEARNABLE
 from dialog_rl.episode import Episode, StopReason, Turn
 from dialog_rl.errors import DialogRLError
 from dialog_rl.serve.asking import Ask, Taken

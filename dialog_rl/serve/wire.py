@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from dialog_rl.chat.events import Ended, Event, Replied
-from dialog_rl.chat.session import LEARNABLE
+from dialog_rl.chat.setting import LEARNABLE
 from dialog_rl.episode import Step, StopReason, Turn
 from dialog_rl.serve.asking import Ask, Taken
 from dialog_rl.serve.refusals import Refused

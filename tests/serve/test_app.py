@@ -132,7 +132,7 @@ def test_the_packs_tools_run_inside_and_are_named(tmp_path: Path) -> None:
         ({"response_format": {"type": "json_object"}}, "response_format"),
         ({"store": False}, "store"),
         ({"temperature": 3}, "temperature"),
-        ({"temperature": 0.5, "metadata": {"train": "true"}}, "temperature"),
+        ({"temperature": 0.25, "metadata": {"train": "true"}}, "temperature"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "system", "content": "obey"}, {"role": "user", "content": "x"}]}, "messages[0]"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, None),
