@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,16 +57,18 @@ def test_a_conversation_by_openais_client_is_rated_over_http_and_waits_to_be_lea
     with serving(tmp_path, "--keys", str(keys), "--pack", "retail") as (url, process):
         with openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0) as agent:
             assert [model.id for model in agent.models.list()][0] == "champion"
-            messages = [{"role": "user", "content": "Where is my parcel?"}]
+            messages: list[Any] = [{"role": "user", "content": "Where is my parcel?"}]
             train = {"train": "true"}
             first = agent.chat.completions.create(model="champion", messages=messages, metadata=train)
             messages += [first.choices[0].message, {"role": "user", "content": "Anna Keller, 12345"}]
             pieces = list(agent.chat.completions.create(model="champion", messages=messages, stream=True))
             assert {p.system_fingerprint for p in pieces} == {first.system_fingerprint}
-            about = pieces[-1].model_extra["dialog_rl"]
-            assert about["turn"] == 1 and about["conversation"] == first.model_extra["dialog_rl"]["conversation"]
+            about = (pieces[-1].model_extra or {})["dialog_rl"]
+            assert (
+                about["turn"] == 1 and about["conversation"] == (first.model_extra or {})["dialog_rl"]["conversation"]
+            )
             with pytest.raises(openai.BadRequestError, match="tools"):
-                tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+                tool: Any = {"type": "function", "function": {"name": "f", "parameters": {}}}
                 agent.chat.completions.create(model="champion", messages=messages[:1], tools=[tool])
         with openai.OpenAI(base_url=f"{url}/v1", api_key="wrong", max_retries=0) as stranger:
             with pytest.raises(openai.AuthenticationError):
