@@ -71,7 +71,8 @@ def test_divergence_and_entropy_are_those_of_the_whole_distributions(tiny_model:
         acted = [a for s in episode.steps for a in (*[False] * len(s.observation_ids), *[True] * len(s.action_ids))]
         with torch.no_grad():
             p_TV, q_TV = (
-                torch.softmax(m.policy.model(torch.tensor([ids])).logits[0].double() / LEARNABLE, -1) for m in (model, anchor)
+                torch.softmax(m.policy.model(torch.tensor([ids])).logits[0].double() / LEARNABLE, -1)
+                for m in (model, anchor)
             )
         for t in (t for t, action in enumerate(acted) if action):
             p, q = p_TV[t - 1], q_TV[t - 1]
