@@ -102,7 +102,7 @@ def swap_while_talking(
         try:
             for number in range(swaps):
                 promotions.promote(store, CHAMPION, ids[(number + 1) % len(ids)], reason=f"swap {number}")
-                _wait_for_a_turn(log, talk)
+                _wait_for_a_turn(log, talk, chats)
                 progress(number + 1)
         finally:
             talk.over.set()
@@ -126,10 +126,10 @@ def _published(store: Path, seed: int) -> str:
     return versions.publish(store, model.save).id
 
 
-def _wait_for_a_turn(log: EpisodeLog, talk: _Talk) -> None:
-    """Let somebody speak, so that swaps meet turns."""
-    before = log.last_seq()
-    while log.last_seq() == before and not talk.failures:
+def _wait_for_a_turn(log: EpisodeLog, talk: _Talk, chats: int) -> None:
+    """Let everybody be asked and answer, on average, so that swaps fall between the turns of a conversation."""
+    enough = log.last_seq() + 2 * chats
+    while log.last_seq() < enough and not talk.failures:
         time.sleep(0.002)
 
 
