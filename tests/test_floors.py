@@ -59,6 +59,8 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "uvicorn": ("serve",),
     "h11": ("serve",),
     "textual": ("tui",),
+    "textual_serve": ("tui",),
+    "aiohttp": ("tui",),
     "rich": ("tui",),
     "pytest": ("testing",),
     "hypothesis": ("testing",),

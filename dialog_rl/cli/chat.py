@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dialog_rl.chat.card import card_of
-from dialog_rl.cli import beside, opening
+from dialog_rl.cli import beside, opening, web_chat
 from dialog_rl.cli.live_rewards import RewardsAtHand
 from dialog_rl.cli.options import environment_options, open_environment
 from dialog_rl.cli.output import has_a_screen
 from dialog_rl.cli.speaking import CHAMPION, LateVoices, ModelVoices, of_the_champion
 from dialog_rl.config import Settings
+from dialog_rl.errors import ConfigError
 from dialog_rl.plugins.loading import Plugins
 from dialog_rl.staging import Stage
+from dialog_rl.tui import place
 
 if TYPE_CHECKING:
     from dialog_rl.chat.room import ChatRoom
@@ -30,6 +32,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--plain", is_flag=True, help="Line by line, for screen readers and pipes.")
+@click.option("--web", is_flag=True, help="In a browser on this machine, at an address with a secret in it.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of --web. Default: any that is free.")
+@click.option(
+    "--sessions", type=click.IntRange(min=1), default=web_chat.SESSIONS, show_default=True, help="Of --web, at once."
+)
 @click.option("--pack", default="retail", show_default=True, metavar="NAME|DIR", help="Which shop you call.")
 @click.option("--version", "agent__version", metavar="VERSION", help="Who answers. Default: champion.")
 @click.option("--customer", type=click.IntRange(min=0), help="Whose place you take, by number. Default: anybody's.")
@@ -38,8 +45,13 @@ if TYPE_CHECKING:
 @click.option("--learn/--no-learn", default=None, help="Learn from what you say, beside it. Default: not.")
 @click.option("--temperature", type=click.FloatRange(min=0), default=0.0, show_default=True, help="0: no chance in it.")
 @environment_options
+@click.pass_context
 def chat(
+    context: click.Context,
     plain: bool,
+    web: bool,
+    port: int,
+    sessions: int,
     pack: str,
     customer: int | None,
     free: bool,
@@ -60,11 +72,16 @@ def chat(
     def first(room: ChatRoom) -> ChatSession:
         return room.take_up(room.find(resume)) if resume else room.new(stage.pack.name, customer, free=free)
 
+    if web and plain:
+        raise ConfigError("--web is the whole screen in a browser, --plain is line by line; choose one")
     code = 0
     with open_environment(config_file, plugin, no_plugin, **flags) as (resolved, plugins):
         settings = resolved.settings
         (stage,) = opening.open_stages(plugins, (pack,))
-        on_screen = not plain and has_a_screen()
+        if web:
+            web_chat.serve(context, port=port, sessions=1 if resume else sessions)
+            return
+        on_screen = not plain and (place.is_a_browser() or has_a_screen())
         learns = bool(learn) and settings.agent.version == CHAMPION
         with (
             beside.updater(settings, pack, handed_on(config_file, plugin, no_plugin)) if learns else nullcontext(),

@@ -24,7 +24,7 @@ from dialog_rl.errors import DialogRLError
 from dialog_rl.text import one_line, pad
 
 LIBRARIES = ("torch", "transformers", "sentencepiece", "safetensors", "pluggy", "click", "pydantic", "sqlalchemy")
-EXTRAS = {"matplotlib": "plots", "psycopg": "postgres"}
+EXTRAS = {"matplotlib": "plots", "psycopg": "postgres", "textual_serve": "web"}
 
 
 class Unwell(DialogRLError):

@@ -21,5 +21,8 @@ saved         kept conversations
 help          every key and command
 harmless      nothing a stranger wrote steers the terminal
 sanely        however it ends, the terminal is left as it was found
+place         whether a terminal or a browser is drawn on
+browser       the application's end of a browser
+web           the server that browsers come to
 preferences   what somebody chose: theme, keys, whether to be learnt from
 """

@@ -9,7 +9,7 @@ from textual.app import SystemCommand
 from textual.screen import Screen
 
 from dialog_rl.chat.commands import ON_SCREEN, listing
-from dialog_rl.tui import house
+from dialog_rl.tui import house, place
 from dialog_rl.tui.chat import ChatScreen
 from dialog_rl.tui.desk import Desk
 from dialog_rl.tui.help import HelpScreen, keys_of
@@ -68,5 +68,8 @@ _WITH_MORE = {"rate", "whole", "name", "theme", "help"}
 
 
 def run(desk: Desk) -> tuple[int, str]:
-    """Run it on this process's terminal. Returns the exit code and a last word. Raises what broke it."""
-    return house.run(DialogApp(desk, driver_class=PatientDriver))
+    """Run it on this process's terminal, or in the browser that this process was started for.
+
+    Returns the exit code and a last word. Raises what broke it.
+    """
+    return house.run(DialogApp(desk, driver_class=None if place.is_a_browser() else PatientDriver))

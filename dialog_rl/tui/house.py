@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from textual import messages
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
@@ -21,6 +23,7 @@ from dialog_rl.tui.sanely import Ending, Terminal
 
 logger = logging.getLogger(__name__)
 DEFAULT_THEME = "tokyo-night"
+HUNG_UP = 128 + signal.SIGHUP
 
 
 class House(App[str]):
@@ -104,6 +107,12 @@ class House(App[str]):
         if self._loop is None:
             raise SystemExit(code)
         self._loop.call_soon_threadsafe(self.end, code)
+
+    def on_exit_app(self, message: messages.ExitApp) -> None:
+        """A browser that went away ends it as a terminal does."""
+        if not self._exit:
+            message.prevent_default()
+            self.end(HUNG_UP)
 
     # Textual would print a traceback with everybody's words in it; the command that started us says it in one line.
 
