@@ -84,6 +84,7 @@ class Ending:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._impatience is not None:
             self.at_once(number)
+            return
         self._impatience = threading.Timer(self._patience, self.at_once, (number,))
         self._impatience.daemon = True
         self._impatience.start()
