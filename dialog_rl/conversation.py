@@ -91,6 +91,11 @@ class Conversation:
         return self._stop
 
     @property
+    def scenario(self) -> Mapping[str, Any]:
+        """The scenario document, as the episode will keep it."""
+        return self._facts["scenario"]
+
+    @property
     def turns(self) -> tuple[Turn, ...]:
         """The turns answered so far."""
         return tuple(self._turns)

@@ -18,6 +18,7 @@ from dialog_rl.errors import ScenarioError
 from dialog_rl.expressions import holds, resolve
 from dialog_rl.pack import Pack, Step
 from dialog_rl.phrasing import phrase
+from dialog_rl.sources import SourcedPack
 
 MAX_DOUBTS = 2
 RECOGNISING = -2
@@ -67,6 +68,11 @@ class Expert:
     """Speaks for one conversation."""
 
     def __init__(self, pack: Pack, rng: random.Random, mistakes: Mistakes = NONE, *, style: str = "train") -> None:
+        if isinstance(pack, SourcedPack):
+            raise ScenarioError(
+                f"{pack.folder}: its customers come from {pack.file.source!r} and have no plans to walk; it can be "
+                "evaluated, simulated and trained on, but not demonstrated"
+            )
         self._pack, self._rng, self._mistakes, self._style = pack, rng, mistakes, style
         self._words = pack.phrasing.agent
         self._slots: dict[str, str] = {}

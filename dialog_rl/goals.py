@@ -16,6 +16,7 @@ from dialog_rl.expressions import holds, resolve
 from dialog_rl.pack import Intent, Pack, Table, Variant
 from dialog_rl.scenario import Persona, Scenario
 from dialog_rl.seeds import generator
+from dialog_rl.sources import SourcedPack
 from dialog_rl.world import Records, expected_journal
 
 _ONSETS = "b d f g h j k l m n p r s t v w z br dr gr kr st tr bl kl sh ch".split()
@@ -39,12 +40,17 @@ def make_scenario(
     intent: str = "",
     variant: str = "",
     two_items: float = TWO_ITEMS,
+    number: int | None = None,
 ) -> Scenario:
     """The customer of one seed. `phrasing` is "train" or "heldout"; it follows the split unless given.
 
-    two_items: chance of wanting a second thing.
+    two_items: chance of wanting a second thing. number: which of a split's customers, where a pack's are given and not
+    made; the seed chooses if it is None.
     """
-    maker = _Maker(pack, seed, split, phrasing or ("heldout" if split == "heldout" else "train"), two_items)
+    phrasing = phrasing or ("heldout" if split == "heldout" else "train")
+    if isinstance(pack, SourcedPack):
+        return pack.scenario(seed if number is None else number, split=split, phrasing=phrasing)
+    maker = _Maker(pack, seed, split, phrasing, two_items)
     return maker.scenario(intent, variant)
 
 

@@ -79,6 +79,11 @@ def register_scenario_packs(register: Register) -> None:
 
 
 @hookspec
+def register_scenario_sources(register: Register) -> None:
+    """Other people's scenarios: `factory()` makes a `dialog_rl.sources.Importer`. Runs inside the program."""
+
+
+@hookspec
 def register_metrics(register: Register) -> None:
     """Metrics of reports: `factory(**options)` makes an object with `measure(episodes) -> dict[str, float]`."""
 
@@ -144,6 +149,7 @@ KINDS: Mapping[str, str] = {
     "register_policies": "policies",
     "register_tools": "tools",
     "register_scenario_packs": "scenario_packs",
+    "register_scenario_sources": "scenario_sources",
     "register_metrics": "metrics",
     "register_trackers": "trackers",
     "register_algorithms": "algorithms",

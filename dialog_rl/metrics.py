@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from dialog_rl.episode import Change, Episode, Message, Step
@@ -29,6 +29,8 @@ class Success:
     """Forbidden actions that were carried out."""
     ended: bool
     """The conversation ended, rather than being cut off."""
+    gates: Mapping[str, bool] = field(default_factory=dict)
+    """Each thing that may be demanded, demanded or not: db, communicate, actions, facts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,16 @@ def success(episode: Episode) -> Success:
 
     Raises ScenarioError if the logged scenario does not say what the journal should be.
     """
-    wanted: Mapping[str, Any] = episode.scenario.get("success", {})
+    return _judged(episode, episode.scenario.get("success", {}))
+
+
+def benchmark(episode: Episode) -> Success | None:
+    """The same by the rules of the benchmark that the scenario was imported from; None for one of our own."""
+    wanted = episode.scenario.get("benchmark")
+    return _judged(episode, wanted) if wanted else None
+
+
+def _judged(episode: Episode, wanted: Mapping[str, Any]) -> Success:
     ignored = tuple(wanted.get("ignore_paths", ()))
     done = {c.path: c for c in episode.journal if not c.path.startswith(ignored or ("\0",))}
     options = [wanted.get("db", {}), *wanted.get("alternatives", ())]
@@ -53,17 +64,18 @@ def success(episode: Episode) -> Success:
     expected, right, wrong = max(compared, key=lambda c: (c[1] == c[0] and not c[2], c[1] - c[2]))
     tell = wanted.get("communicate", ())
     replies = [turn.reply for turn in episode.turns]
-    told = sum(any(mentions(reply, value) for reply in replies for value in need["any_of"]) for need in tell)
+    told = sum(_told(replies, need) for need in tell)
     forbidden = _forbidden(wanted.get("actions", {}), episode)
     gates = {
         "db": right == expected and not wrong,
         "communicate": told == len(tell),
         "actions": forbidden == 0 and _required(wanted.get("actions", {}), episode),
+        "facts": _shown(episode, wanted.get("facts", ())),
     }
     reached = episode.stop.terminated and all(gates[gate] for gate in wanted.get("gate", gates))
     return Success(
         reached=reached, expected_changes=expected, right_changes=right, wrong_changes=wrong, to_tell=len(tell),
-        told=told, forbidden=forbidden, ended=episode.stop.terminated,
+        told=told, forbidden=forbidden, ended=episode.stop.terminated, gates=gates,
     )  # fmt: skip
 
 
@@ -85,6 +97,17 @@ def misunderstandings(episode: Episode) -> int:
 def intents(episode: Episode) -> tuple[str, ...]:
     goal = episode.scenario.get("user", {}).get("goal") or {}
     return tuple(item["intent"] for item in goal.get("items", ()))
+
+
+def _told(replies: Sequence[str], need: Mapping[str, Any]) -> bool:
+    if need.get("anywhere"):
+        return any(value.lower() in reply.lower().replace(",", "") for reply in replies for value in need["any_of"])
+    return any(mentions(reply, value) for reply in replies for value in need["any_of"])
+
+
+def _shown(episode: Episode, facts: Sequence[str]) -> bool:
+    shown = {change.path for change in episode.journal if change.after is True}
+    return all(path in shown for path in facts)
 
 
 def _patch(option: Mapping[str, Any], episode: Episode) -> list[Mapping[str, Any]]:

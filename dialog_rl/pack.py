@@ -109,6 +109,7 @@ class PackFile(Document):
     name: str
     title: str = ""
     extends: str = ""
+    source: str = Field(default="", description="the plugin's source that brings this pack's customers and back office")
     language: Literal["en", "zh"] = "en"
     brief: str = Field(default="", description="the system message of a small model")
     clock: str = "2026-03-02"

@@ -97,6 +97,7 @@ class Database(Document):
 class Communicate(Document):
     any_of: tuple[str, ...]
     numeric: bool = False
+    anywhere: bool = Field(default=False, description="as any part of what is said, commas left out, case ignored")
 
 
 class Actions(Document):
@@ -110,13 +111,15 @@ class PolicyRule(Document):
 
 
 class Success(Document):
-    gate: tuple[Literal["db", "communicate", "actions"], ...] = ("db", "communicate", "actions")
+    gate: tuple[Literal["db", "communicate", "actions", "facts"], ...] = ("db", "communicate", "actions", "facts")
     db: Database = Database()
     ignore_paths: tuple[str, ...] = ()
     alternatives: tuple[Database, ...] = ()
     actions: Actions = Actions()
     communicate: tuple[Communicate, ...] = ()
+    facts: tuple[str, ...] = Field(default=(), description="paths that the journal must show as true at the end")
     policy: tuple[PolicyRule, ...] = ()
+    unjudged: tuple[str, ...] = Field(default=(), description="what counts too, and cannot be told without a judge")
 
 
 class LimitsDocument(Document):
@@ -141,6 +144,9 @@ class Scenario(Document):
     user: Customer = Customer()
     initial: Initial = Initial()
     success: Success = Success()
+    benchmark: Success | None = Field(
+        default=None, description="what the benchmark it comes from calls success, holes and all; reported beside ours"
+    )
     limits: LimitsDocument = LimitsDocument()
     provenance: Provenance = Provenance()
 

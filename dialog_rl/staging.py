@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from dialog_rl.conversation import Conversation, Limits, User
+from dialog_rl.conversation import Conversation, Limits, Tools, User
 from dialog_rl.episode import Episode, Manual, Message, Role
 from dialog_rl.errors import ScenarioError
+from dialog_rl.expert import Expert
 from dialog_rl.goals import make_scenario
 from dialog_rl.pack import Pack, load_pack
 from dialog_rl.plugins.registry import Registry
 from dialog_rl.scenario import Scenario, validate
-from dialog_rl.seeds import derive
+from dialog_rl.seeds import derive, generator
+from dialog_rl.sources import Importer, SourcedPack, customers_there
 from dialog_rl.world import World
 
 
@@ -42,6 +44,12 @@ class Stage:
             temperature=temperature,
         )  # fmt: skip
 
+    def expert(self, conversation: Conversation) -> Any:
+        """Who knows what is right in a conversation: an object with `act(observed) -> Message`."""
+        if isinstance(self.pack, SourcedPack):
+            return self.pack.source.expert(conversation.scenario)
+        return Expert(self.pack, generator(conversation.seed, "expert"))
+
     def conversation_with(
         self,
         user: User,
@@ -55,6 +63,12 @@ class Stage:
         started_at: float = 0.0,
     ) -> Conversation:
         """The same with a given user: a person, or one of another kind."""
+        tools: Tools
+        if isinstance(self.pack, SourcedPack):
+            tools = self.pack.source.office(scenario)
+            user = self.pack.source.attended(user, scenario, tools)
+        else:
+            tools = World(self.pack, scenario.initial.records, scenario.initial.facts)
         return Conversation(
             episode_id=episode_id,
             pack=self.pack.name,
@@ -62,7 +76,7 @@ class Stage:
             seed=seed,
             system=Message(role=Role.SYSTEM, text=self.pack.file.brief),
             user=user,
-            tools=World(self.pack, scenario.initial.records, scenario.initial.facts),
+            tools=tools,
             limits=Limits(turns=scenario.limits.turns, calls=scenario.limits.calls),
             simulator=simulator,
             tokenizer=tokenizer,
@@ -91,9 +105,9 @@ class Customers:
 
     def scenarios(self, pack: Pack, count: int, first: int = 0) -> Iterator[tuple[Scenario, int]]:
         """Scenarios with the seeds of their conversations."""
-        for number in range(first, first + count):
+        for number in range(first, first + customers_there(pack, self.split, count)):
             seed = derive(self.seed, "customer", self.split, number)
-            yield make_scenario(pack, seed, split=self.split, phrasing=self.phrasing), seed
+            yield make_scenario(pack, seed, split=self.split, phrasing=self.phrasing, number=number), seed
 
 
 def open_stage(
@@ -125,14 +139,31 @@ def _make_simulator(
 
 
 def find_pack(registry: Registry, name: str) -> Pack:
-    """A registered pack by its name, or the pack in a folder: what has a slash, or a pack.yaml in it, is a folder."""
+    """A registered pack by its name, or the pack in a folder: what has a slash, or a pack.yaml in it, is a folder.
+
+    `tau2:FOLDER` is a folder that must be of that source.
+    """
+    source, colon, place = name.partition(":")
+    if colon and source in registry.scenario_sources:
+        return _opened(registry, Path(place), source)
     folder = Path(name)
     if "/" in name or "\\" in name or (folder / "pack.yaml").is_file():
-        return load_pack(folder)
+        return _opened(registry, folder)
     if name not in registry.scenario_packs:
         known = ", ".join(sorted(registry.scenario_packs)) or "none"
         raise ScenarioError(f"there is no pack {name!r}; there are: {known} (a folder is written ./folder)")
-    return load_pack(pack_folder(registry, name))
+    return _opened(registry, pack_folder(registry, name))
+
+
+def _opened(registry: Registry, folder: Path, source: str = "") -> Pack:
+    """The pack in a folder, with its source if it has one. `source`: the one it must have."""
+    pack = load_pack(folder)
+    if source and pack.file.source != source:
+        raise ScenarioError(f"{folder}: a pack of {pack.file.source or 'its own'}, not of {source!r}")
+    if not pack.file.source:
+        return pack
+    importer: Importer = registry.scenario_sources[pack.file.source].make({})
+    return SourcedPack(pack, importer.open(folder))
 
 
 def pack_folder(registry: Registry, name: str) -> Path:
@@ -141,6 +172,8 @@ def pack_folder(registry: Registry, name: str) -> Path:
 
 def manual_of(pack: Pack) -> Manual:
     """The pack's rules and tools, for models that were not brought up on it."""
+    if isinstance(pack, SourcedPack):
+        return Manual(policy=pack.policy_text.strip(), tools=pack.source.tools())
     tools = tuple(
         {"type": "function", "function": {
             "name": name, "description": tool.description,

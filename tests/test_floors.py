@@ -21,10 +21,10 @@ HOUSE = (
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors seeds text safe_yaml durable faults",),
     ("episode", "scenario pack config"),
-    ("world goals phrasing expressions help_search metrics hacks", "chat_server", "scoring combination hookspecs"),
+    ("world goals sources phrasing expressions help_search metrics hacks", "chat_server", "scoring combination hookspecs"),
     ("conversation", "expert", "episode_log"),
     ("plugins",),
-    ("staging lint lint_reading", "testing"),
+    ("staging lint lint_reading lint_sourced", "testing"),
     ("lm", "rl", "chat"),
     ("online", "evaluation", "environments"),
     ("offline", "tui", "serve", "bench"),

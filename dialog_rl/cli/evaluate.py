@@ -141,7 +141,7 @@ def run_suite(
     from dialog_rl.episode import StopReason
     from dialog_rl.evaluation import suites
 
-    total = len(contestants) * suite.goals * suite.trials * len(suite.stages)
+    total = len(contestants) * sum(suite.of(stage) for stage in suite.stages) * suite.trials
     count = [0, 0]
     with Progress("evaluating", total) as progress:
 

@@ -83,7 +83,7 @@ def _conversations(
 
     for number in numbers:
         own = derive(seed, "simulate", number)
-        scenario = make_scenario(stage.pack, own, split=split)
+        scenario = make_scenario(stage.pack, own, split=split, number=number)
         yield stage.conversation(
             scenario,
             own,

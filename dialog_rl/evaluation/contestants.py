@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dialog_rl.conversation import Conversation
 from dialog_rl.episode import Episode
 from dialog_rl.evaluation.suites import Contestant, Play
-from dialog_rl.expert import Expert
 from dialog_rl.lm.model import SpeakingModel
 from dialog_rl.lm.rollouts import rollouts
-from dialog_rl.seeds import generator
 from dialog_rl.staging import Stage
 
 EXPERT = "expert"
@@ -23,7 +21,7 @@ def expert(name: str = EXPERT) -> Contestant:
 def _expert_play(stage: Stage) -> Play:
     def play(conversations: Iterable[Conversation]) -> Iterator[Episode]:
         for conversation in conversations:
-            agent = Expert(stage.pack, generator(conversation.seed, EXPERT))
+            agent = stage.expert(conversation)
             while conversation.stopped is None:
                 conversation.act(agent.act(conversation.unobserved()), policy_version=EXPERT)
             yield conversation.episode()

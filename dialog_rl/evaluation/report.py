@@ -71,6 +71,7 @@ def _figures(found: Evaluation) -> tuple[list[str], list[list[str]]]:
     rows: list[tuple[str, Cell]] = [
         ("success", lambda s: percent_interval(s.success_interval)),
         *((f"pass^{k}", _pass_hat(k)) for k in range(2, trials + 1)),
+        *_by_benchmark(found),
         ("refused rightly", lambda s: share_cell(s.impossible)),
         ("rules broken", lambda s: share_cell(s.violations)),
         ("turns", lambda s: number(s.turns)),
@@ -85,6 +86,27 @@ def _figures(found: Evaluation) -> tuple[list[str], list[list[str]]]:
     ]
     headers = ["", *(one_line(s.name, 40) for s in found.summaries)]
     return headers, [[name, *(cell(s) for s in found.summaries)] for name, cell in rows]
+
+
+def _by_benchmark(found: Evaluation) -> list[tuple[str, Cell]]:
+    """What the benchmark that the customers come from would say, where they come from one."""
+    if not any(s.benchmark.total for s in found.summaries):
+        return []
+    bases = sorted({basis for s in found.summaries for basis in s.by_basis})
+    unjudged = sorted({name for s in found.summaries for name in s.unjudged})
+    return [
+        ("success by their rules", lambda s: share_cell(s.benchmark)),
+        *((f"  {basis}", _basis(basis)) for basis in bases),
+        *((f"  {name}, not judged", _unjudged(name)) for name in unjudged),
+    ]
+
+
+def _basis(name: str) -> Cell:
+    return lambda s: share_cell(s.by_basis.get(name))
+
+
+def _unjudged(name: str) -> Cell:
+    return lambda s: f"in {s.unjudged.get(name, 0)}"
 
 
 def _pass_hat(k: int) -> Cell:

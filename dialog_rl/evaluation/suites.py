@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from dialog_rl import metrics
 from dialog_rl.conversation import Conversation
@@ -14,6 +15,7 @@ from dialog_rl.evaluation import statistics
 from dialog_rl.evaluation.gaming import Gaming
 from dialog_rl.evaluation.statistics import Interval, Paired, Share
 from dialog_rl.seeds import derive
+from dialog_rl.sources import customers_there
 from dialog_rl.staging import Customers, Stage
 
 Play = Callable[[Iterable[Conversation]], Iterator[Episode]]
@@ -44,6 +46,10 @@ class Suite:
     customers: Customers = Customers()
     goals: int = 400
     trials: int = 1
+
+    def of(self, stage: Stage) -> int:
+        """How many customers of a stage are met: all that there are, where they are fewer than wanted."""
+        return customers_there(stage.pack, self.customers.split, self.goals)
 
     def conversations(self, stage: Stage, contestant: Contestant) -> Iterator[Conversation]:
         """The conversations that a contestant is to play, saying how it will."""
@@ -80,6 +86,12 @@ class Summary:
     broken: int
     """Left out because the user simulator failed."""
     success: Share
+    benchmark: Share
+    """What the benchmarks that packs were imported from would call success; of none in packs of our own."""
+    by_basis: Mapping[str, Share]
+    """Of that, each thing that they demand: records, what must be said, what must hold."""
+    unjudged: Mapping[str, int]
+    """What they demand too and cannot be told without a judge: in how many episodes."""
     success_interval: Interval
     """Wilson's, for as many independent tries as the customers' spread is worth."""
     pass_hat: tuple[Interval, ...]
@@ -143,7 +155,7 @@ def side_by_side(
             "simulator": ", ".join(sorted({stage.simulator_name for stage in suite.stages})),
             "split": suite.customers.split,
             "phrasing": suite.customers.phrasing or suite.customers.split,
-            "goals": suite.goals,
+            "goals": max((suite.of(stage) for stage in suite.stages), default=suite.goals),
             "trials": suite.trials,
             "seed": suite.customers.seed,
         },
@@ -186,6 +198,7 @@ def summarise(result: Result, fluency: Measure | None = None) -> Summary:
     rows = _rows(result)
     success = share(succeeded[id(e)] for e in episodes)
     refusals = [e for e in episodes if must_refuse(e)]
+    theirs = [(found, e.scenario["benchmark"]) for e in episodes if (found := metrics.benchmark(e)) is not None]
     values = [v for v in fluency(episodes) if v is not None] if fluency is not None else []
     return Summary(
         name=result.name,
@@ -193,6 +206,9 @@ def summarise(result: Result, fluency: Measure | None = None) -> Summary:
         episodes=len(episodes),
         broken=len(result.episodes) - len(episodes),
         success=success,
+        benchmark=share(found.reached for found, _ in theirs),
+        by_basis=_by_basis(theirs),
+        unjudged=dict(Counter(name for _, wanted in theirs for name in wanted.get("unjudged", ()))),
         success_interval=_success_interval(rows),
         pass_hat=_pass_hat(rows),
         by_pack=_by(episodes, lambda e: (e.pack,), succeeded),
@@ -207,6 +223,14 @@ def summarise(result: Result, fluency: Measure | None = None) -> Summary:
         fluency=statistics.mean_interval(values),
         stops=dict(Counter(str(e.stop) for e in result.episodes.values())),
     )
+
+
+def _by_basis(theirs: Sequence[tuple[metrics.Success, Mapping[str, Any]]]) -> dict[str, Share]:
+    gates = sorted({gate for found, wanted in theirs for gate in wanted.get("gate", found.gates)})
+    return {
+        gate: share(found.gates[gate] for found, wanted in theirs if gate in wanted.get("gate", found.gates))
+        for gate in gates
+    }
 
 
 def share(outcomes: Iterable[bool]) -> Share:

@@ -20,7 +20,7 @@ from dialog_rl.scoring import Score
 
 logger = logging.getLogger(__name__)
 
-INSIDE_ONLY = ("policies", "algorithms")
+INSIDE_ONLY = ("policies", "algorithms", "scenario_sources")
 """Kinds whose objects hold tensors, which do not travel: a confined plugin cannot bring them."""
 LENDABLE = ("ratings", "reference", "references")
 """What a confined reward can be lent: functions of episodes whose answers are plain facts, one an episode."""

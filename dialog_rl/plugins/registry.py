@@ -106,6 +106,7 @@ class Registry:
     policies: Shelf = field(default_factory=lambda: Shelf("policies"))
     tools: Shelf = field(default_factory=lambda: Shelf("tools"))
     scenario_packs: Shelf = field(default_factory=lambda: Shelf("scenario_packs"))
+    scenario_sources: Shelf = field(default_factory=lambda: Shelf("scenario_sources"))
     metrics: Shelf = field(default_factory=lambda: Shelf("metrics"))
     trackers: Shelf = field(default_factory=lambda: Shelf("trackers"))
     algorithms: Shelf = field(default_factory=lambda: Shelf("algorithms"))

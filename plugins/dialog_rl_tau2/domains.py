@@ -13,7 +13,8 @@ from dialog_rl.errors import ScenarioError
 from dialog_rl_tau2.airline import AirlineDesk
 from dialog_rl_tau2.book import Book, Desk, Refused, sha256_of
 from dialog_rl_tau2.mock import MockCustomer, MockDesk
-from dialog_rl_tau2.phone import APN, DEVICE, SURROUNDINGS, Phone
+from dialog_rl_tau2.phone import Phone
+from dialog_rl_tau2.phone_state import APN, DEVICE, SURROUNDINGS
 from dialog_rl_tau2.retail import ORDER_FIELDS, RetailDesk
 from dialog_rl_tau2.telecom import TelecomDesk
 
