@@ -166,6 +166,17 @@ def _opened(registry: Registry, folder: Path, source: str = "") -> Pack:
     return SourcedPack(pack, importer.open(folder))
 
 
+def is_sourced(registry: Registry, name: str) -> bool:
+    """Whether a pack's customers come from a plugin's source; a pack that cannot be read is not."""
+    if name.partition(":")[0] in registry.scenario_sources:
+        return True
+    folder = pack_folder(registry, name) if name in registry.scenario_packs else Path(name)
+    try:
+        return bool(load_pack(folder).file.source)
+    except ScenarioError:
+        return False
+
+
 def pack_folder(registry: Registry, name: str) -> Path:
     return Path(str(registry.scenario_packs[name].load()()))
 

@@ -13,11 +13,13 @@ import click
 
 from dialog_rl.cli.options import as_json, environment_options, open_environment
 from dialog_rl.cli.output import counted, emit, emit_json, heading, note
+from dialog_rl.cli.scenario_import import import_
 from dialog_rl.errors import ConfigError, DialogRLError, ScenarioError
 from dialog_rl.scenario import SPLITS
 from dialog_rl.text import one_line, table
 
 if TYPE_CHECKING:
+    from dialog_rl.lint_reading import Finding
     from dialog_rl.pack import Pack
     from dialog_rl.plugins.loading import Plugins
 
@@ -30,7 +32,10 @@ class PackUnsound(DialogRLError):
 
 @click.group()
 def scenarios() -> None:
-    """List, show, lint and start scenario packs."""
+    """List, show, lint, import and start scenario packs."""
+
+
+scenarios.add_command(import_)
 
 
 @contextmanager
@@ -136,16 +141,8 @@ def lint(pack: str, seeds: int, as_json: bool, **environment: Any) -> None:
     Every kind of customer is played: the expert must reach each goal and break no rule, doing nothing must reach none,
     and what is forbidden must not succeed. Exits with 1 if there is an error.
     """
-    from dialog_rl.lint import lint as lint_pack
-    from dialog_rl.staging import pack_folder
-
     with plugins_of(**environment) as plugins:
-        agenda = plugins.registry.user_simulators["agenda"]
-        folder = pack_folder(plugins.registry, pack) if pack in plugins.registry.scenario_packs else Path(pack)
-        if not folder.is_dir():
-            known = ", ".join(sorted(plugins.registry.scenario_packs))
-            raise ScenarioError(f"there is no pack or folder {pack!r}; installed are: {known}")
-        findings = lint_pack(folder, lambda loaded: agenda.make({}, {"pack": loaded}), seeds=seeds)
+        folder, findings = _findings(plugins, pack, seeds)
     errors = sum(finding.severity == "error" for finding in findings)
     if as_json:
         from dataclasses import asdict
@@ -158,6 +155,24 @@ def lint(pack: str, seeds: int, as_json: bool, **environment: Any) -> None:
         emit(f"{folder}: {counted(errors, 'error')}, {counted(len(findings) - errors, 'warning')}")
     if errors:
         raise PackUnsound(f"{folder}: {counted(errors, 'error')} to mend")
+
+
+def _findings(plugins: Plugins, pack: str, seeds: int) -> tuple[Path, tuple[Finding, ...]]:
+    """Where the pack is, and what is wrong with it."""
+    from dialog_rl.lint import lint as lint_pack
+    from dialog_rl.lint_sourced import findings
+    from dialog_rl.staging import is_sourced, open_stage, pack_folder
+
+    registry = plugins.registry
+    if is_sourced(registry, pack):
+        stage = open_stage(registry, pack)
+        return stage.pack.folder, findings(stage)
+    folder = pack_folder(registry, pack) if pack in registry.scenario_packs else Path(pack)
+    if not folder.is_dir():
+        known = ", ".join(sorted(registry.scenario_packs))
+        raise ScenarioError(f"there is no pack or folder {pack!r}; installed are: {known}")
+    agenda = registry.user_simulators["agenda"]
+    return folder, lint_pack(folder, lambda loaded: agenda.make({}, {"pack": loaded}), seeds=seeds)
 
 
 @scenarios.command()

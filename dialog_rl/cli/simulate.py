@@ -81,9 +81,9 @@ def _conversations(
 ) -> Iterator[Conversation]:
     from dialog_rl.goals import make_scenario
 
-    for number in numbers:
+    for own_number, number in enumerate(numbers):
         own = derive(seed, "simulate", number)
-        scenario = make_scenario(stage.pack, own, split=split, number=number)
+        scenario = make_scenario(stage.pack, own, split=split, number=own_number)
         yield stage.conversation(
             scenario,
             own,

@@ -54,6 +54,11 @@ class Book:
     def remove(self, table: str, key: str) -> None:
         self._written[table, key] = _GONE
 
+    def settled(self) -> Book:
+        """The same records as a base of their own: what was written so far is no change any more."""
+        touched = {table for table, _ in self._written}
+        return Book({**self._base, **{table: dict(self.rows(table)) for table in touched}})
+
     def rows(self, table: str) -> Iterator[tuple[str, Any]]:
         """The table's rows: those of the base in their order, then the added ones."""
         base = self._base.get(table, {})
@@ -136,7 +141,13 @@ class Desk:
             raise Refused(str(e)) from None
         try:
             return method(**arguments)
-        except (TypeError, AttributeError, KeyError, ValueError) as e:  # an argument of a wrong shape, from a model
+        except (
+            TypeError,
+            AttributeError,
+            LookupError,
+            ValueError,
+            ArithmeticError,
+        ) as e:  # an argument of a wrong shape, from a model
             raise Refused(f"{type(e).__name__}: {e}") from None
 
 

@@ -46,18 +46,21 @@ def open_checkout(folder: Path, name: str) -> Checkout:
     """The domain `name` in `folder`, where tau2 keeps its domains. Raises ScenarioError naming what is missing."""
     if name not in DOMAINS:
         raise ScenarioError(f"tau2 has no domain {name!r} that is known here; there are: {', '.join(DOMAINS)}")
-    domain = DOMAINS[name]
-    here = folder / name
+    return open_domain(folder / name, DOMAINS[name])
+
+
+def open_domain(here: Path, domain: Domain) -> Checkout:
+    """The domain in its folder. Raises ScenarioError naming what is missing."""
     try:
-        records = domain.full(read_file(_first(here, domain.records)))
-        customer = domain.customer_full(read_file(_first(here, domain.customer_records))) if domain.customer else {}
-        tasks = {task["id"]: task for task in read_file(_first(here, domain.tasks))}
+        records = domain.full(read_file(first_of(here, domain.records)))
+        customer = domain.customer_full(read_file(first_of(here, domain.customer_records))) if domain.customer else {}
+        tasks = {task["id"]: task for task in read_file(first_of(here, domain.tasks))}
     except (KeyError, TypeError, AttributeError) as e:
         raise ScenarioError(f"{here}: these are not tau2's records or tasks: {type(e).__name__}: {e}") from None
     return Checkout(domain=domain, records=records, customer_records=customer, tasks=tasks)
 
 
-def _first(folder: Path, names: tuple[str, ...]) -> Path:
+def first_of(folder: Path, names: tuple[str, ...]) -> Path:
     for name in names:
         if (folder / name).is_file():
             return folder / name

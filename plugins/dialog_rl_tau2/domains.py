@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import tomllib
 from collections.abc import Callable, Mapping
@@ -11,14 +12,14 @@ from typing import Any
 
 from dialog_rl.errors import ScenarioError
 from dialog_rl_tau2.airline import AirlineDesk
-from dialog_rl_tau2.book import Book, Desk, Refused, sha256_of
+from dialog_rl_tau2.book import Desk, Refused, sha256_of
 from dialog_rl_tau2.mock import MockCustomer, MockDesk
 from dialog_rl_tau2.phone import Phone
 from dialog_rl_tau2.phone_state import APN, DEVICE, SURROUNDINGS
 from dialog_rl_tau2.retail import ORDER_FIELDS, RetailDesk
 from dialog_rl_tau2.telecom import TelecomDesk
 
-LARGEST_FILE = 200_000_000
+LARGEST_FILE = 32_000_000
 """Bytes of a records or task file beyond which it is refused unread."""
 SIDES = ("assistant", "user")
 
@@ -32,15 +33,40 @@ class Domain:
     """Names its records may go by; the first that is there is taken."""
     tasks: tuple[str, ...]
     policy: tuple[str, ...]
-    desk: Callable[[Book], Desk]
+    desk: type[Desk]
     full: Callable[[dict[str, Any]], dict[str, Any]]
     """Records as a file has them → table → id → row, with every field a row can have."""
     customer_records: tuple[str, ...] = ()
-    customer: Callable[[Book], Desk] | None = None
+    customer: type[Desk] | None = None
     customer_full: Callable[[dict[str, Any]], dict[str, Any]] = dict
     solo_policy: tuple[str, ...] = ()
     listed: bool = False
     """Tables are lists in the records that are hashed."""
+
+
+def parameters_of(desk: type[Desk], tool: str) -> dict[str, inspect.Parameter]:
+    """A tool's arguments by name."""
+    return {name: p for name, p in inspect.signature(getattr(desk, tool)).parameters.items() if name != "self"}
+
+
+_SCHEMAS: Mapping[str, Mapping[str, Any]] = {
+    "str": {"type": "string"}, "int": {"type": "integer"}, "float": {"type": "number"}, "bool": {"type": "boolean"},
+    "list[str]": {"type": "array", "items": {"type": "string"}},
+    "list[dict[str, Any]]": {"type": "array", "items": {"type": "object"}}, "dict[str, Any]": {"type": "object"},
+}  # fmt: skip
+
+
+def schema_of(desk: type[Desk], tool: str) -> dict[str, Any]:
+    """A tool as models are told of it."""
+    arguments = parameters_of(desk, tool)
+    return {"type": "function", "function": {
+        "name": tool, "description": (getattr(desk, tool).__doc__ or "").strip(),
+        "parameters": {
+            "type": "object",
+            "properties": {name: _SCHEMAS[str(p.annotation).removesuffix(" | None")] for name, p in arguments.items()},
+            "required": [name for name, p in arguments.items() if p.default is p.empty],
+        },
+    }}  # fmt: skip
 
 
 @dataclass(slots=True, kw_only=True)
