@@ -54,7 +54,7 @@ def card_of(stage: Stage, scenario: Scenario, seed: int) -> Card:
     """The card of a scenario's customer."""
     shop = stage.pack.file.title or stage.pack.name
     goal = scenario.user.goal
-    if goal is None:
+    if goal is None or (goal.items and scenario.user.instructions):
         return Card(shop=shop, instructions=scenario.user.instructions, records=tuple(_records(scenario)))
     if not goal.items:
         instructions = scenario.user.instructions

@@ -35,7 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "replay": ("dialog_rl.cli.replay:replay", "Run a logged episode again, bit for bit or with another version."),
     "episodes": ("dialog_rl.cli.episodes:episodes", "List, show, export and forget logged episodes."),
     "versions": ("dialog_rl.cli.versions:versions", "List, compare, promote, veto and roll back versions."),
-    "scenarios": ("dialog_rl.cli.scenarios:scenarios", "List, show, lint and start scenario packs."),
+    "scenarios": ("dialog_rl.cli.scenarios:scenarios", "List, show, lint, import and start scenario packs."),
     "pretrain": ("dialog_rl.cli.pretrain:pretrain", "Make a base model for packs from the expert's demonstrations."),
     "bench": ("dialog_rl.cli.bench:bench", "Measure rollouts and updates against the usual way of doing them."),
     "plugins": ("dialog_rl.cli.plugins:plugins", "List and inspect plugins."),

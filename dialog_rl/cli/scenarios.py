@@ -45,14 +45,23 @@ def plugins_of(config_file: Path | None, plugin: tuple[Path, ...], no_plugin: tu
 
 
 @scenarios.command(name="list")
+@click.argument("folders", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @environment_options
 @as_json
-def list_(as_json: bool, **environment: Any) -> None:
-    """List the packs that are installed."""
+def list_(folders: tuple[Path, ...], as_json: bool, **environment: Any) -> None:
+    """List the packs that are installed, and those in FOLDERS."""
     from dialog_rl.staging import find_pack
 
     rows: list[dict[str, Any]] = []
     with plugins_of(**environment) as plugins:
+        for file in sorted(
+            file for folder in folders for file in (*folder.glob("pack.yaml"), *folder.glob("*/pack.yaml"))
+        ):
+            try:
+                pack = find_pack(plugins.registry, str(file.parent.resolve()))
+                rows.append(_row(str(file.parent), pack.file.source, pack))
+            except DialogRLError as e:
+                note(f"warning: pack {file.parent}: {one_line(str(e))}")
         for name, registration in sorted(plugins.registry.scenario_packs.items()):
             try:
                 rows.append(_row(name, registration.plugin, find_pack(plugins.registry, name)))

@@ -102,12 +102,20 @@ def _items(checkout: Checkout, task: Task, gold: Gold) -> list[dict[str, Any]]:
     else:
         items = [_item(a) for a in actions if kinds[a.name] == "write" or a.name == TRANSFER]
     if not items:
+        _nothing_failed(checkout, task, gold)
         items = [{"intent": QUESTION if told else DECLINED, "inform": {}}]
     if items[0]["intent"] == DECLINED:
         items[0] |= {"refusal": DECLINED, "evidence": list(NO)}
     items[0]["inform"] = {REASON: first_person(task.reason), "topic": FIRST, **items[0]["inform"]}
     items[-1]["request"] = told
     return [{"id": f"g{n}", **item} for n, item in enumerate(items, start=1)]
+
+
+def _nothing_failed(checkout: Checkout, task: Task, gold: Gold) -> None:
+    kinds = checkout.domain.desk.tools()
+    for action, worked in zip(task.criteria.actions or (), gold.worked, strict=True):
+        if not worked and kinds.get(action.name) == "write":
+            raise Refused(f"all that its gold actions change fails ({action.name}): what the customer gets is not told")
 
 
 def _item(action: GoldAction) -> dict[str, Any]:
@@ -150,7 +158,17 @@ def _records(criteria: Criteria, gold: Gold) -> dict[str, Any]:
         return {"db": {"patch": []}, "ignore_paths": [""]}
     changed = [c for c in gold.journal if not c.path.startswith(FACTS)]
     patch = [{"path": c.path, "before": c.before, "after": c.after} for c in changed]
-    return {"db": {"patch": patch}, "ignore_paths": list(FACTS)}
+    return {"db": {"from_actions": _changing(criteria, gold), "patch": patch}, "ignore_paths": list(FACTS)}
+
+
+def _changing(criteria: Criteria, gold: Gold) -> list[dict[str, Any]]:
+    """The gold actions that went through, for people to read: the patch is what counts."""
+    done = zip(criteria.actions or (), gold.worked, strict=True)
+    return [{"tool": a.name, "arguments": a.arguments} for a, worked in done if worked and not _reads(a)]
+
+
+def _reads(action: GoldAction) -> bool:
+    return action.name.startswith(("get_", "find_", "list_", "search_", "calculate"))
 
 
 def _facts(gold: Gold, prefixes: Sequence[str]) -> list[str]:

@@ -55,7 +55,9 @@ def open_domain(here: Path, domain: Domain) -> Checkout:
         records = domain.full(read_file(first_of(here, domain.records)))
         customer = domain.customer_full(read_file(first_of(here, domain.customer_records))) if domain.customer else {}
         tasks = {task["id"]: task for task in read_file(first_of(here, domain.tasks))}
-    except (KeyError, TypeError, AttributeError) as e:
+    except ScenarioError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as e:
         raise ScenarioError(f"{here}: these are not tau2's records or tasks: {type(e).__name__}: {e}") from None
     return Checkout(domain=domain, records=records, customer_records=customer, tasks=tasks)
 

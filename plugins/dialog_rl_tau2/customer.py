@@ -84,11 +84,12 @@ class Attended:
         """What an agent's words tell the customer to do, in the order of their tools, each once."""
         tools = self._desk.tools()
         for sentence in re.split(r"(?<=[.!?])\s+|\n+", text.lower()[:4000]):
-            for tool in tools:
-                if self._names(tool, sentence):
-                    given = self._given(tool, sentence)
-                    if given is not None:
-                        yield tool, given
+            named = [tool for tool in tools if self._names(tool, sentence)]
+            for tool in named:
+                longer = any(other != tool and other.startswith(tool) for other in named)
+                given = None if longer else self._given(tool, sentence)
+                if given is not None:
+                    yield tool, given
 
     def _names(self, tool: str, sentence: str) -> bool:
         if re.search(rf"\b{plain(tool)}\b", sentence):

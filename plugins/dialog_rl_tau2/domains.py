@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dialog_rl.errors import ScenarioError
+from dialog_rl.safe_yaml import MAX_DEPTH
 from dialog_rl_tau2.airline import AirlineDesk
 from dialog_rl_tau2.book import Desk, Refused, sha256_of
 from dialog_rl_tau2.mock import MockCustomer, MockDesk
@@ -106,7 +107,17 @@ class Office:
         return bool(found) == assertion.get("assert_value", True)
 
     def sync(self) -> None:
-        """What the company knows of a line shows on the phone; what was paid there shows at the company."""
+        """What the company knows of a line shows on the phone; what was paid there shows at the company.
+
+        Raises ScenarioError where the records are not of the shape that tau2's have.
+        """
+        try:
+            self._sync()
+        except (KeyError, TypeError, AttributeError, StopIteration) as e:
+            what = f"{type(e).__name__}: {e}"
+            raise ScenarioError(f"{self.domain.name}: these are not tau2's records: {what}") from None
+
+    def _sync(self) -> None:
         if not isinstance(self.desk, TelecomDesk) or not isinstance(self.customer, Phone):
             return
         book = self.customer.book
@@ -230,11 +241,27 @@ DOMAINS: Mapping[str, Domain] = {
 def read_file(path: Path) -> Any:
     """A JSON or TOML file. Raises ScenarioError naming it."""
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise ScenarioError(f"{path}: more than {LARGEST_FILE // 1_000_000} MB; no tau2 file is so large")
-        text = path.read_text(encoding="utf-8")
-        return tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        size = path.stat().st_size
+        text = path.read_text(encoding="utf-8") if size <= LARGEST_FILE else ""
     except OSError as e:
         raise ScenarioError(f"{path}: cannot be read: {e.strerror}") from None
+    except UnicodeDecodeError as e:
+        raise ScenarioError(f"{path}: not UTF-8 text: {e.reason} at byte {e.start}") from None
+    if size > LARGEST_FILE:
+        raise ScenarioError(f"{path}: more than {LARGEST_FILE // 1_000_000} MB; no tau2 file is so large")
+    try:
+        found = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (ValueError, RecursionError) as e:
         raise ScenarioError(f"{path}: no {path.suffix[1:].upper()}: {e}") from None
+    if is_deeper(found, MAX_DEPTH):
+        raise ScenarioError(f"{path}: nested deeper than {MAX_DEPTH} levels; no tau2 file is so deep")
+    return found
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Whether maps and lists lie within each other deeper than `levels`."""
+    layer: list[Any] = [value] if isinstance(value, dict | list) else []
+    for _ in range(levels):
+        inner = (part for one in layer for part in (one.values() if isinstance(one, dict) else one))
+        layer = [part for part in inner if isinstance(part, dict | list)]
+    return bool(layer)

@@ -79,7 +79,6 @@ def _bring(here: Path, domain: Domain, out: Path) -> Imported:
         shutil.copyfile(file, out / file.name)
     write_json(out / domain.tasks[0], [task.raw for task in tasks.values() if _is_in(splits, task.id)])
     (out / "policy.md").write_text(policy, encoding="utf-8")
-    _write_solo_policy(here, domain, out)
     write_json(out / "pack.yaml", _pack_of(domain))
     write_json(out / "phrasing.yaml", phrasing_of(domain))
     files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in [*copied, tasks_file]}
@@ -100,13 +99,6 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as e:
         raise ScenarioError(f"{path}: cannot be read: {e}") from None
-
-
-def _write_solo_policy(here: Path, domain: Domain, out: Path) -> None:
-    """The rules of an agent that works alone from a ticket, where the domain has such."""
-    found = [here / name for name in domain.solo_policy if (here / name).is_file()]
-    if found:
-        (out / "policy_solo.md").write_text("\n\n".join(read_text(file) for file in found), encoding="utf-8")
 
 
 def _splits(here: Path, tasks: Mapping[str, Task]) -> tuple[dict[str, list[str]], tuple[str, ...]]:

@@ -72,8 +72,6 @@ class Customer(Part):
 class TaskDocument(Part):
     id: str
     user_scenario: Customer
-    ticket: str | None = None
-    """The same as a work order, for an agent that works alone."""
     initial_state: Start | None = None
     evaluation_criteria: Criteria | None = None
 
