@@ -17,7 +17,7 @@ from dialog_rl.pack import Intent, Pack, Table, Variant
 from dialog_rl.scenario import Persona, Scenario
 from dialog_rl.seeds import generator
 from dialog_rl.sources import SourcedPack
-from dialog_rl.world import Records, expected_journal
+from dialog_rl.world import expected_journal
 
 _ONSETS = "b d f g h j k l m n p r s t v w z br dr gr kr st tr bl kl sh ch".split()
 _NUCLEI = "a e i o u a e i o ai ei ou".split()
@@ -44,8 +44,7 @@ def make_scenario(
 ) -> Scenario:
     """The customer of one seed. `phrasing` is "train" or "heldout"; it follows the split unless given.
 
-    two_items: chance of wanting a second thing. number: which of a split's customers, where a pack's are given and not
-    made; the seed chooses if it is None.
+    two_items: chance of wanting a second thing. number: which customer, where a pack has given ones; None: by the seed.
     """
     phrasing = phrasing or ("heldout" if split == "heldout" else "train")
     if isinstance(pack, SourcedPack):
@@ -270,7 +269,7 @@ class _Maker:
         return {"items": items, "known": known, "reveal": "upfront" if self._rng.random() < UPFRONT else "on_request"}
 
     def _success(self, items: list[dict[str, Any]], gold: list[ToolCall], facts: Mapping[str, str]) -> dict[str, Any]:
-        journal = expected_journal(self._pack, _frozen(self._records), facts, tuple(gold))
+        journal = expected_journal(self._pack, self._records, facts, tuple(gold))
         told = [
             {"any_of": (value,), "numeric": _is_number(value)} for item in items for value in item["request"].values()
         ]
@@ -295,10 +294,6 @@ def made_up_word(rng: random.Random, syllables: int) -> str:
         rng.choice(_ONSETS) + rng.choice(_NUCLEI) + (rng.choice(_CODAS) if n else "") for n in range(syllables)
     )
     return word.capitalize()
-
-
-def _frozen(records: dict[str, dict[str, dict[str, Any]]]) -> Records:
-    return records
 
 
 def _is_number(value: str) -> bool:

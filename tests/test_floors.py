@@ -21,7 +21,11 @@ HOUSE = (
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors seeds text safe_yaml durable faults",),
     ("episode", "scenario pack config"),
-    ("world goals sources phrasing expressions help_search metrics hacks", "chat_server", "scoring combination hookspecs"),
+    (
+        "world goals sources phrasing expressions help_search metrics hacks",
+        "chat_server",
+        "scoring combination hookspecs",
+    ),
     ("conversation", "expert", "episode_log"),
     ("plugins",),
     ("staging lint lint_reading lint_sourced", "testing"),

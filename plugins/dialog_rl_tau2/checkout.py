@@ -26,12 +26,12 @@ class Checkout:
         office = self._office(_merged(self.records, added) if added else self.records, shared=bool(added))
         try:
             for action in start.get("initialization_actions") or ():
-                office.run(action["env_type"], action["func_name"], action["arguments"])
+                office.run(action["env_type"], action["func_name"], action.get("arguments") or {})
         except Refused as refused:
             raise ScenarioError(f"task {task.get('id')}: its scene cannot be set: {refused}") from None
         for message in start.get("message_history") or ():
             for call in message.get("tool_calls") or ():
-                office.call(call.get("requestor", "assistant"), call["name"], call["arguments"])
+                office.call(call.get("requestor", "assistant"), call["name"], call.get("arguments") or {})
         return office
 
     def _office(self, records: Mapping[str, Any], *, shared: bool) -> Office:
@@ -54,6 +54,9 @@ def open_domain(here: Path, domain: Domain) -> Checkout:
     try:
         records = domain.full(read_file(first_of(here, domain.records)))
         customer = domain.customer_full(read_file(first_of(here, domain.customer_records))) if domain.customer else {}
+        for table, rows in [*records.items(), *customer.items()]:
+            if not isinstance(rows, dict):
+                raise TypeError(f"{table!r} is no table of rows by their ids")
         tasks = {task["id"]: task for task in read_file(first_of(here, domain.tasks))}
     except ScenarioError:
         raise

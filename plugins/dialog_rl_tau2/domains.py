@@ -101,7 +101,7 @@ class Office:
 
     def holds(self, assertion: Mapping[str, Any]) -> bool:
         try:
-            found = self.side(assertion["env_type"]).run(assertion["func_name"], assertion["arguments"])
+            found = self.side(assertion["env_type"]).run(assertion["func_name"], assertion.get("arguments") or {})
         except Refused:
             return False
         return bool(found) == assertion.get("assert_value", True)
