@@ -31,7 +31,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("staging lint lint_reading lint_sourced", "testing"),
     ("lm", "rl", "chat"),
     ("online", "evaluation", "environments"),
-    ("offline", "tui", "serve", "bench"),
+    ("offline", "tui", "serve"),
+    ("bench",),
     ("cli __main__",),
 )
 """From the ground up: on each floor its rooms, in each room its modules. A room is a package, or a few single modules

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,7 +10,7 @@ import click
 from dialog_rl.cli import opening
 from dialog_rl.cli.options import as_json
 from dialog_rl.cli.output import Progress, emit, emit_json, note
-from dialog_rl.config import resolve
+from dialog_rl.config import Paths, resolve
 
 TIMED = ("rollout", "update", "iteration")
 CAMPAIGNS = (
@@ -18,20 +19,24 @@ CAMPAIGNS = (
 
 
 @click.command()
-@click.argument("what", type=click.Choice([*TIMED, "all", "gate", *CAMPAIGNS]), default="all")
+@click.argument("what", type=click.Choice([*TIMED, "all", "gate", "chat", *CAMPAIGNS]), default="all")
 @click.option("--dialogues", type=click.IntRange(min=1), help="Dialogues at once.")
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Rounds of each way.")
 @click.option(
     "--full", is_flag=True, help="A whole campaign instead of a sample: thousands of gates, kills or damages."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of a campaign.")
+@click.option("--beside", metavar="COMMAND", help="Of 'chat': what runs meanwhile, such as a training.")
 @as_json
-def bench(what: str, dialogues: int | None, repeats: int, full: bool, seed: int, as_json: bool) -> None:
+def bench(
+    what: str, dialogues: int | None, repeats: int, full: bool, seed: int, beside: str | None, as_json: bool
+) -> None:
     """Measure rollouts, updates or a whole iteration against the usual way, same model and work.
 
     The usual ways: Hugging Face generate with the whole history fed again each turn, and one padded row a turn in PPO.
 
     'gate' measures the gate instead: how often it passes candidates that it should not, and those that it should.
+    'chat' measures how quick the chat is, on a real terminal: first paint, first token, keys, long things.
     'logging-kills', 'updater-kills' and 'postgres-kills' kill who logs, who learns and the database; 'checkpoints'
     damages checkpoints, 'swaps' changes the champion under twenty chats, 'forgetting' forgets people: it is an error if
     anything is lost, doubled, accepted, mixed, still there, or other than without. 'live' lets people who are played
@@ -43,6 +48,9 @@ def bench(what: str, dialogues: int | None, repeats: int, full: bool, seed: int,
     if what == "gate":
         _gate(full, seed, as_json)
         return
+    if what == "chat":
+        _chat(repeats, beside, as_json)
+        return
     opening.prepare_torch(resolve().settings)
     for name in TIMED if what == "all" else (what,):
         result = _run(name, dialogues, repeats)
@@ -52,6 +60,18 @@ def bench(what: str, dialogues: int | None, repeats: int, full: bool, seed: int,
             from dialog_rl.bench.measure import lines
 
             emit("\n".join(lines(result)) + "\n")
+
+
+def _chat(repeats: int, beside: str | None, as_json: bool) -> None:
+    from dialog_rl.bench.chat_figures import bench_chat, lines
+    from dialog_rl.chat.session import RUN
+
+    log = Path(Paths().runs) / RUN / opening.LOG
+    result = bench_chat(repeats=repeats, log=log, beside=beside, progress=note)
+    if as_json:
+        emit_json("bench", result)
+    else:
+        emit("\n".join(lines(result)) + "\n")
 
 
 def _gate(full: bool, seed: int, as_json: bool) -> None:

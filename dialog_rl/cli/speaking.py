@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import threading
@@ -75,6 +76,8 @@ class LateVoices:
         with self._lock:
             if self._loaded is None:
                 self._loaded = self._load()
+                # A full collection over all that torch has made stops everything for 0.2 s, in the middle of a reply.
+                gc.freeze()
             return self._loaded
 
 

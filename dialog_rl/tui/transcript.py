@@ -20,8 +20,9 @@ PAGE = 20
 """Turns that are shown at first, and brought in at a time: making widgets is what takes time."""
 CHUNK = 2000
 """Characters in one widget of a reply: only the last of them is laid out again when it grows."""
-RICH = 20_000
-"""Characters up to which a reply is laid out as Markdown."""
+RICH = 5_000
+"""Characters up to which a reply is laid out as Markdown: every list, table and paragraph in it is a widget, and all of
+them are arranged anew whenever the last one grows."""
 _MARKDOWN = re.compile(r"^(#{1,6} |[-*+] |\d+\. |> |```|\|.*\|)|\*\*\S|`[^`\n]+`", re.MULTILINE)
 
 
@@ -42,10 +43,7 @@ class Speech(Vertical):
         if _is_markdown(self.text):
             yield Markdown(self.text, open_links=False)
             return
-        *full, last = _chunks(self.text)
-        self._shown = sum(map(len, full))
-        for chunk in (*full, last):
-            yield _laid_out(chunk)
+        yield from self._plain()
 
     async def feed(self, piece: str) -> None:
         """More of it."""
@@ -60,7 +58,9 @@ class Speech(Vertical):
 
     async def _show(self, piece: str) -> None:
         self.text += piece
-        if self._markdown is not None:
+        if self._markdown is not None and len(self.text) > RICH:
+            await self._make_plain()
+        elif self._markdown is not None:
             await self._markdown.write(piece)
         elif _is_markdown(self.text):
             await self.remove_children()
@@ -71,9 +71,23 @@ class Speech(Vertical):
         elif piece:
             await self._grow()
 
+    async def _make_plain(self) -> None:
+        """Markdown that became too long to be laid out again and again."""
+        assert self._markdown is not None
+        await self._markdown.stop()
+        self._markdown = None
+        await self.remove_children()
+        await self.mount(*self._plain())
+
+    def _plain(self) -> list[Static]:
+        """All the text so far, in widgets of which only the last one grows."""
+        *full, last = _chunks(self.text)
+        self._shown = sum(map(len, full))
+        return [*(_laid_out(chunk.removesuffix("\n")) for chunk in full), _laid_out(last)]
+
     async def _grow(self) -> None:
         first, *more = _chunks(self.text[self._shown :])
-        self.query(Static).last().update(Content(first.removesuffix("\n") if more else first))
+        self.query_children(Static).last().update(Content(first.removesuffix("\n") if more else first))
         for chunk in more:
             self._shown += len(first)
             first = chunk

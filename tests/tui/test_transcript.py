@@ -100,6 +100,16 @@ def test_a_reply_of_a_hundred_thousand_characters_does_not_freeze_the_screen() -
     run(scene)
 
 
+def test_markdown_that_becomes_too_long_goes_on_as_plain_text() -> None:
+    async def scene() -> None:
+        part = "- **one** thing\n" * 40
+        shown, plain, documents = await spoken([*[part] * (RICH // len(part) + 2), "the end"])
+        assert documents == 0 and len(plain) > 1 and shown.endswith("thing\nthe end")
+        assert "".join(plain).replace("\n", "") == shown.replace("\n", "")
+
+    run(scene)
+
+
 def test_a_rating_in_words() -> None:
     def told(**given: object) -> str:
         return opinion(Rating(episode_id="e", rater="r", **given)).plain  # type: ignore[arg-type]
