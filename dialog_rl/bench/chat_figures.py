@@ -33,6 +33,7 @@ AIMS: Mapping[str, float] = {
     "100 kB of Markdown, longest gap": 0.5,
 }
 """Seconds that are aimed at."""
+RUNS = "runs"
 PROMPT = "Say something"
 _LOADED = re.compile(r"[0-9a-f]{8} · ")
 _CHAT = (sys.executable, "-m", "dialog_rl", "chat", "--customer", "1")
@@ -64,7 +65,7 @@ def spread(seconds: Sequence[float]) -> dict[str, float]:
 def bench_chat(
     *, repeats: int, log: Path, beside: str | None = None, progress: Callable[[str], object]
 ) -> dict[str, Any]:
-    """All figures. log: where the chat keeps its conversations, from its working folder. beside: a command that runs
+    """All figures. log: where the chat keeps its conversations, from the folder of runs. beside: a command that runs
     meanwhile. Raises ConfigError if that command does not last, NeverShown if the chat does not do its part.
     """
     figures: dict[str, Series] = {}
@@ -75,7 +76,7 @@ def bench_chat(
             measuring.start_and_talk()
             measuring.read_long("plain", "100 kB, longest gap")
             measuring.read_long("markdown", "100 kB of Markdown, longest gap")
-        last = keep_a_long_conversation(Path(folder) / log, TURNS)
+        last = keep_a_long_conversation(Path(folder) / RUNS / log, TURNS)
         for _ in range(repeats):
             measuring.open_long(last)
         lasts()
@@ -91,7 +92,12 @@ class _Measuring:
         self._figures.setdefault(name, Series()).add(wall, cpu)
 
     def _terminal(self, *command: str) -> Terminal:
-        return Terminal(command, self._folder, {"XDG_CONFIG_HOME": str(self._folder / "config")})
+        # Nobody's conversations, settings or versions but those that come with the program.
+        environment = {
+            "DIALOG_RL_PATHS_RUNS": str(self._folder / RUNS),
+            "XDG_CONFIG_HOME": str(self._folder / "config"),
+        }
+        return Terminal(command, self._folder, environment)
 
     def start_and_talk(self) -> None:
         with self._terminal(*_CHAT) as there:

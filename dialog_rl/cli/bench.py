@@ -10,7 +10,7 @@ import click
 from dialog_rl.cli import opening
 from dialog_rl.cli.options import as_json
 from dialog_rl.cli.output import Progress, emit, emit_json, note
-from dialog_rl.config import Paths, resolve
+from dialog_rl.config import resolve
 
 TIMED = ("rollout", "update", "iteration")
 CAMPAIGNS = (
@@ -66,7 +66,7 @@ def _chat(repeats: int, beside: str | None, as_json: bool) -> None:
     from dialog_rl.bench.chat_figures import bench_chat, lines
     from dialog_rl.chat.session import RUN
 
-    log = Path(Paths().runs) / RUN / opening.LOG
+    log = Path(RUN) / opening.LOG
     result = bench_chat(repeats=repeats, log=log, beside=beside, progress=note)
     if as_json:
         emit_json("bench", result)

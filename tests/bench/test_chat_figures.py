@@ -60,7 +60,7 @@ def test_a_command_that_does_not_last_is_an_error() -> None:
 @pytest.mark.timeout(0)
 def test_a_round_finds_every_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chat_figures, "KEYS", 3)
-    told = chat_figures.bench_chat(repeats=1, log=Path("runs/chat/episodes.db"), progress=lambda remark: None)
+    told = chat_figures.bench_chat(repeats=1, log=Path("chat/episodes.db"), progress=lambda remark: None)
     assert {*chat_figures.AIMS} < {*told["figures"]}
     assert all(figure["wall"]["min"] > 0 for figure in told["figures"].values())
     assert len(chat_figures.lines(told)) == len(told["figures"]) + 1
