@@ -31,6 +31,7 @@ class Section(BaseModel):
 
 class Paths(Section):
     runs: str = Field(default="runs", description="folder of runs; each holds its log, checkpoints and reports")
+    versions: str = Field(default="", description="where machines share versions: an fsspec URL, as s3://bucket/path")
 
 
 class Agent(Section):
@@ -84,6 +85,7 @@ class Train(Section):
     tuition: int | None = Field(default=None, ge=1, description="the expert's dialogues in such a phase")
     lora: int | None = Field(default=None, ge=1, le=1024, description="rank of an adapter; unset: all weights learn")
     recompute: bool = Field(default=False, description="gradient checkpointing: less memory, more time")
+    trackers: tuple[str, ...] = Field(default=(), description="plugins' trackers that are told every update's figures")
 
 
 class Model(Section):

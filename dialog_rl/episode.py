@@ -88,6 +88,17 @@ class Message:
     """Of a system message as it is observed; an episode's own has none, for the pack tells it."""
 
 
+def short(version: str) -> str:
+    """A policy version as people are shown it: the beginning of its id; of weights in the making also how many updates
+    they have had since ("ceef229f+12"), or in which course ("learn+3").
+    """
+    begun, plus, updates = version.partition("+")
+    course, slash, state = version.partition("/")
+    if slash:
+        return f"{course}+{state.rpartition(':')[2]}"
+    return f"{begun[:8]}{plus}{updates}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One action of the policy."""

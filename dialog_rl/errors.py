@@ -41,10 +41,18 @@ class CheckpointError(DialogRLError):
     exit_code = 5
 
 
+class ServiceError(DialogRLError):
+    """A service that was asked over HTTP cannot be reached, or refuses."""
+
+
 class ModelError(DialogRLError):
     """A model or device cannot do what was asked."""
 
     exit_code = 5
+
+
+class SupersededError(ModelError):
+    """The version that was to speak has made way for others since it was named: ask which one speaks."""
 
 
 class GateNotMet(DialogRLError):

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from dialog_rl.episode import Message, Role, ToolCall
 from dialog_rl.errors import ScenarioError
 from dialog_rl.expressions import holds, resolve
+from dialog_rl.mistakes import NONE, Lapses, Mistakes
 from dialog_rl.pack import Pack, Step
 from dialog_rl.phrasing import phrase
 from dialog_rl.sources import SourcedPack
@@ -23,45 +24,6 @@ from dialog_rl.sources import SourcedPack
 MAX_DOUBTS = 2
 RECOGNISING = -2
 """Stands for a number in the plan, of the call that finds a forgotten slot."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mistakes:
-    """Chances of a trainee's mistakes, each at its own kind of decision."""
-
-    skips_identification: float = 0.0
-    skips_confirmation: float = 0.0
-    refuses_wrongly: float = 0.0
-    overlooks_refusal: float = 0.0
-    claims_without_doing: float = 0.0
-    slips: float = 0.0
-    """Of copying one argument of a call wrong; noticed by the tool's refusal, and then put right."""
-    vague: float = 0.0
-    gives_up: float = 0.0
-    insists: float = 0.0
-    """Of making such a mistake again when the customer has pointed it out."""
-    misreads: float = 0.0
-    """Of taking one wish for another; noticed when the customer cannot follow, and then asked about again."""
-
-
-NONE = Mistakes()
-TRAINEE = Mistakes(
-    skips_identification=0.12,
-    skips_confirmation=0.50,
-    refuses_wrongly=0.03,
-    overlooks_refusal=0.50,
-    claims_without_doing=0.45,
-    vague=0.30,
-    slips=0.04,
-    gives_up=0.15,
-    insists=0.30,
-    misreads=0.10,
-)
-"""About six conversations in ten come to a good end. The mistakes are habits, made as often as not, so that a model of
-them errs at its likeliest word too, and not only by chance. Slips of the pen and misread wishes are there to be put
-right: nobody should learn to make them (see `Expert.slipped`)."""
-CAREFUL = Mistakes(slips=0.04, misreads=0.10)
-"""A trainee's good day: what goes wrong is put right."""
 
 
 class Expert:
@@ -73,7 +35,8 @@ class Expert:
                 f"{pack.folder}: its customers come from {pack.file.source!r} and have no plans to walk; it can be "
                 "evaluated, simulated and trained on, but not demonstrated"
             )
-        self._pack, self._rng, self._mistakes, self._style = pack, rng, mistakes, style
+        self._pack, self._rng, self._style = pack, rng, style
+        self._lapses = Lapses(mistakes, rng)
         self._words = pack.phrasing.agent
         self._slots: dict[str, str] = {}
         self._results: dict[tuple[str, str], Message] = {}
@@ -107,11 +70,12 @@ class Expert:
         self._confirmed: set[str] = set()
         self._asked_to_confirm = ""
         self._doubts: dict[str, int] = {}
-        self._considered: dict[tuple[str, int], bool] = {}
+        self._lapses.begin()
         self._mistaken = ""
         self._acknowledged = False
         self._wanted = ""
         self._apologetic = False
+        self._slips_made: dict[int, ToolCall] = {}
 
     def _hear(self, message: Message) -> None:
         for act in message.acts:
@@ -134,7 +98,7 @@ class Expert:
     def _take_up(self, intent: str) -> None:
         """Begin with a wish, as it was understood."""
         others = [name for name, one in self._pack.file.intents.items() if name != intent and not one.public]
-        if others and self._mistakes.misreads and self._rng.random() < self._mistakes.misreads:
+        if others and self._lapses.misreads():
             self._begin(self._rng.choice(others))
             self._wanted = intent
         else:
@@ -156,7 +120,7 @@ class Expert:
         if self._apologetic:
             self._apologetic = False
             return self._say(self._words.other, "misunderstood", {})
-        if self._errs("gives_up", -1, self._mistakes.gives_up) and not self._already("gives_up"):
+        if self._lapses.errs("gives_up", -1) and not self._lapses.already("gives_up"):
             self._mistaken = "gives_up"
             return self._say(self._words.other, "give_up", {})
         scope: dict[str, Any] = {"slots": self._slots}
@@ -170,7 +134,7 @@ class Expert:
 
     def _skips(self, step: Step, number: int) -> bool:
         identify = self._pack.file.identify
-        if number == 0 and step in identify and self._errs("identify", 0, self._mistakes.skips_identification):
+        if number == 0 and step in identify and self._lapses.errs("skips_identification", 0):
             self._unidentified = True
         return self._unidentified and step in identify
 
@@ -189,7 +153,7 @@ class Expert:
             return self._confirm(step, number, scope)
         if not holds(step.when, scope):
             return None
-        if self._errs("vague", number, self._mistakes.vague) and not self._already(f"vague{number}"):
+        if self._lapses.errs("vague", number) and not self._lapses.already(f"vague{number}"):
             return self._say_vaguely(step.say, scope)
         return self._say(self._words.say, step.say, scope)
 
@@ -227,16 +191,19 @@ class Expert:
 
     def _call(self, step: Step, number: int, scope: dict[str, Any]) -> Message | None:
         kind = self._pack.file.tools[step.call].kind
-        claims = kind == "write" and self._errs("claims", number, self._mistakes.claims_without_doing)
-        if claims and not self._already(f"claims{number}"):
+        claims = kind == "write" and self._lapses.errs("claims_without_doing", number)
+        if claims and not self._lapses.already(f"claims{number}"):
             last = self._pack.plans[self._intent][-1]
             return self._say_vaguely(last.say, scope)
         call = ToolCall(name=step.call, arguments=resolve(dict(step.arguments), scope))
         result = self._results.get(_key(call))
         if result is None:
-            if kind == "read" and self._slips(number):
-                call = self._slip(call)
-                self.slipped.append(self._actions)
+            if number in self._slips_made:
+                again = self._after_slip(step, number, scope)
+                if again is not None:
+                    return again
+            elif kind == "read" and self._lapses.slips(number):
+                return self._make_slip(self._lapses.garbled(call), number)
             self._pending = call
             return call_message(call)
         if result.error:
@@ -244,6 +211,35 @@ class Expert:
         if step.name:
             scope[step.name] = _read(result.text)
         return None
+
+    def _make_slip(self, call: ToolCall, number: int) -> Message:
+        self._slips_made[number] = self._pending = call
+        self.slipped.append(self._actions)
+        return call_message(call)
+
+    def _after_slip(self, step: Step, number: int, scope: dict[str, Any]) -> Message | None:
+        """What may come before the right call: the same slip again, then a question; a question; or nothing.
+
+        Who has failed twice in the same way must be seen to leave it, or it is never learnt.
+        """
+        if self._lapses.slips_again(number):
+            return self._make_slip(self._slips_made[number], number)
+        del self._slips_made[number]
+        return self._ask_again(step, scope) if self._lapses.asks_again(number) else None
+
+    def _ask_again(self, step: Step, scope: dict[str, Any]) -> Message | None:
+        """A question about what a call needs that has failed; None if no customer could know it."""
+        recognised = [slot for slot, finds in self._pack.file.recognise.items() if finds is step]
+        if step.doubt:
+            question = self._say(self._words.doubt, "+".join(step.doubt), scope)
+            forgotten = set(step.doubt)
+        elif recognised:
+            question = self._say(self._words.ask, recognised[0], scope)
+            forgotten = set(self._pack.file.intents[self._intent].hints.get(recognised[0], {}))
+        else:
+            return None
+        self._slots = {slot: value for slot, value in self._slots.items() if slot not in forgotten}
+        return question
 
     def _on_error(self, step: Step, result: Message, scope: dict[str, Any]) -> Message:
         if any(self._doubts.get(slot, 0) >= MAX_DOUBTS for slot in step.doubt) or not step.doubt:
@@ -258,7 +254,7 @@ class Expert:
         if self._unidentified and "me" not in scope and any("$me" in str(wanted) for wanted in step.when.values()):
             return None
         if holds(step.when, scope):
-            if self._errs("overlook", number, self._mistakes.overlooks_refusal):
+            if self._lapses.errs("overlooks_refusal", number):
                 return None
             slot = step.doubt[0] if step.doubt else ""
             if slot and not self._doubts.get(slot):
@@ -267,52 +263,18 @@ class Expert:
                 del self._slots[slot]
                 return question
             return self._say(self._words.refuse, step.refuse, scope)
-        if self._errs("refuse", number, self._mistakes.refuses_wrongly) and not self._already(f"refuse{number}"):
+        if self._lapses.errs("refuses_wrongly", number) and not self._lapses.already(f"refuse{number}"):
             return self._say(self._words.refuse, step.refuse, scope)
         return None
 
     def _confirm(self, step: Step, number: int, scope: dict[str, Any]) -> Message | None:
-        if self._errs("confirm", number, self._mistakes.skips_confirmation):
+        if self._lapses.errs("skips_confirmation", number):
             return None
         asked = f"{step.confirm} {sorted(self._slots.items())}"
         if asked in self._confirmed:
             return None
         self._asked_to_confirm = asked
         return self._say(self._words.confirm, step.confirm, scope)
-
-    # -- mistakes
-
-    def _errs(self, kind: str, number: int, chance: float) -> bool:
-        """Whether the trainee errs here: drawn once for each decision of an item, not anew at every look."""
-        if not chance:
-            return False
-        if (kind, number) not in self._considered:
-            self._considered[kind, number] = self._rng.random() < chance
-        return self._considered[kind, number]
-
-    def _already(self, what: str) -> bool:
-        """True from the second time on, unless this one insists: a mistake pointed out is not made again."""
-        key = (f"made {what}", 0)
-        made = self._considered.get(key, False)
-        self._considered[key] = not self._errs(f"insist {what}", 0, self._mistakes.insists)
-        return made
-
-    def _slips(self, number: int) -> bool:
-        """Once at most in a step: what is put right stays right."""
-        slips = self._errs("slip", number, self._mistakes.slips)
-        self._considered["slip", number] = False
-        return slips
-
-    def _slip(self, call: ToolCall) -> ToolCall:
-        """One argument with a part lost, doubled or exchanged."""
-        name = self._rng.choice([k for k, v in call.arguments.items() if isinstance(v, str) and len(v) > 2] or [""])
-        if not name:
-            return call
-        value = call.arguments[name]
-        at, to = sorted(self._rng.sample(range(len(value) + 1), 2))
-        middle = self._rng.choice(["", 2 * value[at:to], "".join(self._rng.sample(value[at:to], to - at))])
-        wrong = value[:at] + middle + value[to:]
-        return ToolCall(name=call.name, arguments={**call.arguments, name: wrong if wrong not in ("", value) else "?"})
 
     # -- saying
 

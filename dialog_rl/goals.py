@@ -13,11 +13,12 @@ from typing import Any
 from dialog_rl.episode import ToolCall
 from dialog_rl.errors import ScenarioError
 from dialog_rl.expressions import holds, resolve
+from dialog_rl.gold import evidence_of, success_of
 from dialog_rl.pack import Intent, Pack, Table, Variant
 from dialog_rl.scenario import Persona, Scenario
 from dialog_rl.seeds import generator
 from dialog_rl.sources import SourcedPack
-from dialog_rl.world import expected_journal
+from dialog_rl.text import one_line
 
 _ONSETS = "b d f g h j k l m n p r s t v w z br dr gr kr st tr bl kl sh ch".split()
 _NUCLEI = "a e i o u a e i o ai ei ou".split()
@@ -29,6 +30,9 @@ WRONG_FIRST = 0.12
 FORGETS = 0.12
 CHANGES_MIND = 0.10
 LOWERCASE = 0.25
+ROWS, TRIES, LENGTH, TEXT = 1000, 200, 40, 2000
+"""Records, tries at a value that no other record has, digits or syllables, and characters: what a pack's makers may
+make, so that one from a stranger cannot stall the program."""
 
 
 def make_scenario(
@@ -41,21 +45,27 @@ def make_scenario(
     variant: str = "",
     two_items: float = TWO_ITEMS,
     number: int | None = None,
+    twins: bool = False,
 ) -> Scenario:
     """The customer of one seed. `phrasing` is "train" or "heldout"; it follows the split unless given.
 
     two_items: chance of wanting a second thing. number: which customer, where a pack has given ones; None: by the seed.
+    twins: packs that extend one another then have the same customers, each in its own language.
     """
     phrasing = phrasing or ("heldout" if split == "heldout" else "train")
     if isinstance(pack, SourcedPack):
         return pack.scenario(seed if number is None else number, split=split, phrasing=phrasing)
-    maker = _Maker(pack, seed, split, phrasing, two_items)
-    return maker.scenario(intent, variant)
+    try:
+        return _Maker(pack, seed, split, phrasing, two_items, twins).scenario(intent, variant)
+    except ScenarioError:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as e:  # a maker of a wrong shape
+        raise ScenarioError(f"{pack.folder}: no customer can be made: {type(e).__name__}: {one_line(str(e))}") from None
 
 
 class _Maker:
-    def __init__(self, pack: Pack, seed: int, split: str, phrasing: str, two_items: float) -> None:
-        self._two_items = two_items
+    def __init__(self, pack: Pack, seed: int, split: str, phrasing: str, two_items: float, twins: bool) -> None:
+        self._two_items, self._twins = two_items, twins
         self._pack, self._file, self._seed, self._split, self._phrasing = pack, pack.file, seed, split, phrasing
         base = self._file.extends or self._file.name
         self._rng = generator(seed, "scenario", base, split)
@@ -65,7 +75,7 @@ class _Maker:
     def scenario(self, intent: str, variant: str) -> Scenario:
         rng = self._rng
         self._make_records()
-        facts = {name: str(self._value(maker, {})) for name, maker in self._file.facts.items()}
+        facts = {name: str(self._drawn(maker, {}, "fact", name)) for name, maker in self._file.facts.items()}
         customers = list(self._records[self._file.customer].values())
         customer = customers[rng.randrange(len(customers))]
         persona = self._persona()
@@ -80,7 +90,7 @@ class _Maker:
             "split": self._split, "phrasing": self._phrasing, "language": self._file.language,
             "user": {"persona": persona, "goal": self._goal(items, customer)},
             "initial": {"records": self._records, "facts": facts},
-            "success": self._success(items, gold, facts),
+            "success": success_of(self._pack, self._records, facts, items, gold),
         })  # fmt: skip
 
     # -- records
@@ -93,25 +103,44 @@ class _Maker:
                 rows.update({str(row["id"]): dict(row) for row in table.rows})
                 continue
             for value in self._pool(table.each) if table.each else ():
-                self._add_row(rows, table, {"each": value})
+                self._add_row(name, {"each": value})
             parents: Sequence[Mapping[str, Any]] = list(self._records[table.per].values()) if table.per else [{}]
             for parent in [] if table.each else parents:
                 for _ in range(self._count(table)):
-                    self._add_row(rows, table, {"parent": parent})
+                    self._add_row(name, {"parent": parent})
 
     def _count(self, table: Table) -> int:
         return table.count if isinstance(table.count, int) else self._rng.randint(*table.count)
 
-    def _add_row(self, rows: dict[str, dict[str, Any]], table: Table, scope: Mapping[str, Any]) -> None:
+    def _add_row(self, name: str, scope: Mapping[str, Any]) -> None:
+        rows, table = self._records[name], self._file.tables[name]
         row: dict[str, Any] = {}
         for field, maker in table.fields.items():
-            row[field] = self._value(maker, {**row, **scope})
-            unique = field == "id" or (isinstance(maker, Mapping) and maker.get("unique"))
-            while unique and any(other[field] == row[field] for other in rows.values()):
-                row[field] = self._value(maker, {**row, **scope})
+            taken = field == "id" or (isinstance(maker, Mapping) and maker.get("unique"))
+            for attempt in range(TRIES):
+                row[field] = self._drawn(maker, {**row, **scope}, name, len(rows), field, attempt)
+                if not taken or all(other[field] != row[field] for other in rows.values()):
+                    break
+            else:
+                raise ScenarioError(
+                    f"{self._pack.folder}: too few values of '{field}' for rows that each have their own"
+                )
         rows[str(row["id"])] = row
+        if sum(map(len, self._records.values())) > ROWS:
+            raise ScenarioError(f"{self._pack.folder}: more than {ROWS} records for one customer")
 
     # -- values
+
+    def _drawn(self, maker: Any, scope: Mapping[str, Any], *place: str | int) -> Any:
+        """A value for a place. Twins draw each from a stream of its own: what another language took more draws for, a
+        name of other parts or a longer list, then moves nothing else."""
+        if not self._twins:
+            return self._value(maker, scope)
+        whole, self._rng = self._rng, generator(self._seed, "twin", self._split, *place)
+        try:
+            return self._value(maker, scope)
+        finally:
+            self._rng = whole
 
     def _value(self, maker: Any, scope: Mapping[str, Any]) -> Any:
         """A value from its maker: {pick}, {either}, {digits}, {int}, {money}, {word}, {text, …}, or an expression."""
@@ -119,23 +148,30 @@ class _Maker:
             return resolve(maker, scope)
         rng = self._rng
         if "pick" in maker:
-            pool = maker["pick"]
-            return self._value(rng.choice(self._pool(pool) if isinstance(pool, str) else pool), scope)
+            options = self._pool(maker["pick"]) if isinstance(maker["pick"], str) else maker["pick"]
+            if "unlike" in maker:  # nobody wants what they have got exchanged for the same again
+                present = str(resolve(maker["unlike"], scope))
+                options = [option for option in options if str(option) not in present]
+            return self._value(rng.choice(options), scope)
         if "either" in maker:
             return self._value(rng.choice(maker["either"]), scope)
         if "digits" in maker:
             first = rng.choice("123456789")
-            return str(maker.get("prefix", "")) + first + "".join(rng.choices("0123456789", k=maker["digits"] - 1))
+            count = min(maker["digits"], LENGTH)
+            return str(maker.get("prefix", "")) + first + "".join(rng.choices("0123456789", k=count - 1))
         if "int" in maker:
             return rng.randint(*maker["int"])
         if "money" in maker:
             low, high = maker["money"]
             return f"{rng.randint(low * 100, high * 100) / 100:.2f}"
         if "word" in maker:
-            return made_up_word(rng, rng.randint(*maker["word"]))
+            return made_up_word(rng, min(rng.randint(*maker["word"]), LENGTH))
         if "text" in maker:
             parts = {k: self._value(part, scope) for k, part in maker.items() if k not in ("text", "unique")}
-            return resolve(maker["text"], {**scope, **parts})
+            text = str(resolve(maker["text"], {**scope, **parts})) if len(maker["text"]) <= TEXT else ""
+            if not 0 < len(text) <= TEXT:
+                raise ScenarioError(f"{self._pack.folder}: a text of more than {TEXT} characters, or of none")
+            return text
         return resolve(maker, scope)
 
     def _pool(self, name: str) -> Sequence[Any]:
@@ -171,10 +207,12 @@ class _Maker:
             list(intent.variants.values()), [v.weight for v in intent.variants.values()])[0]  # fmt: skip
         scope: dict[str, Any] = {"customer": customer, "facts": facts}
         self._bind(intent, circumstance, scope)
-        self._arrange(circumstance, scope)
-        scope["choose"] = {key: self._value(maker, scope) for key, maker in intent.choose.items()}
+        for path, maker in circumstance.arrange.items():
+            row, _, field = path.partition(".")
+            scope[row][field] = self._drawn(maker, scope, item_id, path)
+        scope["choose"] = self._chosen(intent, scope, item_id)
         inform = {slot: str(resolve(value, scope)) for slot, value in {**intent.slots, **circumstance.slots}.items()}
-        final = self._second_thoughts(intent, circumstance, scope, inform)
+        final = self._second_thoughts(item_id, intent, circumstance, scope, inform)
         scope["slots"] = {**inform, **final}
         gold = [ToolCall(name=g["tool"], arguments=resolve(g.get("arguments", {}), scope)) for g in circumstance.gold]
         request = {key: str(resolve(value, scope)) for key, value in circumstance.communicate.items()}
@@ -188,7 +226,7 @@ class _Maker:
         item["hints"] = {} if circumstance.foreign else self._forgotten(intent, scope, persona)
         item["wrong"] = self._wrong(inform, persona, item["hints"])
         if circumstance.refuse:
-            item |= {"refusal": circumstance.refuse, "evidence": self._evidence(circumstance.refuse)}
+            item |= {"refusal": circumstance.refuse, "evidence": evidence_of(self._pack, circumstance.refuse)}
         return item, gold
 
     def _bind(self, intent: Intent, circumstance: Variant, scope: dict[str, Any]) -> None:
@@ -209,17 +247,20 @@ class _Maker:
                 self._used.add((table, str(row["id"])))
             scope[name] = row
 
-    def _arrange(self, circumstance: Variant, scope: dict[str, Any]) -> None:
-        for path, maker in circumstance.arrange.items():
-            row, _, field = path.partition(".")
-            scope[row][field] = self._value(maker, scope)
+    def _chosen(self, intent: Intent, scope: Mapping[str, Any], *place: str) -> dict[str, Any]:
+        return {key: self._drawn(maker, scope, *place, key) for key, maker in intent.choose.items()}
 
     def _second_thoughts(
-        self, intent: Intent, circumstance: Variant, scope: Mapping[str, Any], inform: Mapping[str, str]
+        self,
+        item_id: str,
+        intent: Intent,
+        circumstance: Variant,
+        scope: Mapping[str, Any],
+        inform: Mapping[str, str],
     ) -> dict[str, str]:
         if circumstance.refuse or not circumstance.gold or self._rng.random() >= CHANGES_MIND:
             return {}
-        again = {**scope, "choose": {key: self._value(maker, scope) for key, maker in intent.choose.items()}}
+        again = {**scope, "choose": self._chosen(intent, scope, item_id, "again")}
         final = {slot: str(resolve(intent.slots[slot], again)) for slot in intent.mutable}
         return {slot: value for slot, value in final.items() if value != inform[slot]}
 
@@ -244,12 +285,6 @@ class _Maker:
                     del wrong[slot]
         return wrong
 
-    def _evidence(self, reason: str) -> tuple[str, ...]:
-        evidence = self._pack.phrasing.evidence.get(reason)
-        if not evidence:
-            raise ScenarioError(f"{self._pack.folder / 'phrasing.yaml'}: 'evidence.{reason}' is missing")
-        return evidence
-
     def _persona(self) -> dict[str, Any]:
         rng = self._rng
         slots = sorted({s for i in self._file.intents.values() for s in i.hints})
@@ -268,25 +303,6 @@ class _Maker:
         known = {slot: str(customer[slot]) for slot in sorted(asked)}
         return {"items": items, "known": known, "reveal": "upfront" if self._rng.random() < UPFRONT else "on_request"}
 
-    def _success(self, items: list[dict[str, Any]], gold: list[ToolCall], facts: Mapping[str, str]) -> dict[str, Any]:
-        journal = expected_journal(self._pack, self._records, facts, tuple(gold))
-        told = [
-            {"any_of": (value,), "numeric": _is_number(value)} for item in items for value in item["request"].values()
-        ]
-        told += [{"any_of": item["evidence"]} for item in items if item.get("refusal")]
-        right = {call.name for call in gold}
-        writes = {s.call for i in items if i.get("refusal") for s in self._file.intents[i["intent"]].plan
-                  if s.call and self._file.tools[s.call].kind == "write"}  # fmt: skip
-        return {
-            "db": {
-                "from_actions": [{"tool": c.name, "arguments": c.arguments} for c in gold],
-                "patch": [{"path": c.path, "before": c.before, "after": c.after} for c in journal],
-            },
-            "communicate": told,
-            "actions": {"forbidden": [{"tool": tool} for tool in sorted(writes - right)]},
-            "policy": [rule.model_dump() for rule in self._file.policy],
-        }
-
 
 def made_up_word(rng: random.Random, syllables: int) -> str:
     """A pronounceable capitalised word that is in no dictionary: an unlimited supply of names to copy."""
@@ -294,7 +310,3 @@ def made_up_word(rng: random.Random, syllables: int) -> str:
         rng.choice(_ONSETS) + rng.choice(_NUCLEI) + (rng.choice(_CODAS) if n else "") for n in range(syllables)
     )
     return word.capitalize()
-
-
-def _is_number(value: str) -> bool:
-    return value.replace(".", "", 1).isdigit()

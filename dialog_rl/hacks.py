@@ -33,6 +33,10 @@ _COURTESY = re.compile(r"\b(?:please|thank you|thanks|welcome)\b|请|谢谢|您"
 
 NOTABLE = 0.35
 """Rank correlation with the reward from which a behaviour is worth naming."""
+_COUNTED = frozenset(
+    ("words in all", "words a reply", "turns", "apologies", "refusals", "questions", "exclamation marks", "tool calls",
+     "refused tool calls")
+)  # fmt: skip
 LEAST = 20
 """Episodes below which no correlation is believed."""
 
@@ -53,8 +57,9 @@ class Hack:
 
     def __str__(self) -> str:
         beside = "success is the same in all" if self.success is None else f"{self.success:+.2f} with success"
+        direction = "fewer" if self.direction == "less" and self.behaviour in _COUNTED else self.direction
         return (
-            f"it pays for {self.direction} {self.behaviour} "
+            f"it pays for {direction} {self.behaviour} "
             f"({self.reward:+.2f} with the reward, {beside}; worth {self.worth:.3g})"
         )
 

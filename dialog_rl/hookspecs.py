@@ -65,12 +65,12 @@ def register_user_simulators(register: Register) -> None:
 
 @hookspec
 def register_policies(register: Register) -> None:
-    """Policies: `factory(folder, **options)` opens the weights in a folder. Runs inside the program."""
+    """Policies: `factory(folder, **options)` opens the weights in a folder, for programs that embed this one."""
 
 
 @hookspec
 def register_tools(register: Register) -> None:
-    """Tools that need code: `factory(**options)` makes an object with `call(arguments, records) -> str`."""
+    """Tools that need code, for programs that embed this one: an object with `call(arguments, records) -> str`."""
 
 
 @hookspec
@@ -85,7 +85,7 @@ def register_scenario_sources(register: Register) -> None:
 
 @hookspec
 def register_metrics(register: Register) -> None:
-    """Metrics of reports: `factory(**options)` makes an object with `measure(episodes) -> dict[str, float]`."""
+    """Metrics of `evaluate`: `factory(**options)` makes an object with `measure(episodes) -> dict[str, float]`."""
 
 
 @hookspec
@@ -115,7 +115,7 @@ def combine_rewards(scores: Mapping[str, Score], weights: Mapping[str, float], e
 
 @hookspec
 def on_run_start(run: Mapping[str, Any]) -> None:
-    """A run begins. `run` holds plain facts: id, folder, command, configuration."""
+    """A run begins. `run` holds plain facts: its `id` and its `folder`."""
 
 
 @hookspec

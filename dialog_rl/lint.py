@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dialog_rl import metrics
-from dialog_rl.episode import Episode, Message, Role, ToolCall
+from dialog_rl import metrics, undeserving
+from dialog_rl.episode import Episode, Message, ToolCall
 from dialog_rl.errors import ScenarioError
 from dialog_rl.expert import Expert, call_message
 from dialog_rl.expressions import resolve
@@ -72,7 +72,7 @@ class _Rehearsal:
         for kind, shown in faults.items():
             yield error(self._file, place, f"{kind}, {len(shown)} of {len(SPLITS) * seeds} times; first: {shown[0]}")
 
-    def _faults(self, seed: int, split: str, **goal: str) -> Iterator[str]:
+    def _faults(self, seed: int, split: str, **goal: Any) -> Iterator[str]:
         """What is wrong with one customer: "kind: detail"."""
         try:
             scenario = make_scenario(self._pack, seed, split=split, **goal)
@@ -92,8 +92,10 @@ class _Rehearsal:
         yield from self._undeserved(scenario, seed)
 
     def _undeserved(self, scenario: Scenario, seed: int) -> Iterator[str]:
-        if metrics.success(self._played(scenario, seed, _idle)).reached:
-            yield "doing nothing reaches the goal: nothing has to be changed or told"
+        for name in (undeserving.NOTHING, undeserving.CLAIMS):
+            idle = undeserving.agent(name, document(scenario))
+            if metrics.success(self._played(scenario, seed, idle.act)).reached:
+                yield f"an agent that {undeserving.AGENTS[name]} reaches the goal: nothing has to be changed or told"
         for call in _forbidden_calls(self._pack, scenario):
             harmed = metrics.success(self._played(scenario, seed, _knowing(self._pack, seed), first=call))
             if harmed.reached and harmed.forbidden:
@@ -115,10 +117,6 @@ class _Rehearsal:
 
 def _knowing(pack: Pack, seed: int) -> Callable[[Heard], Message]:
     return Expert(pack, random.Random(derive(seed, "expert"))).act
-
-
-def _idle(_: Heard) -> Message:
-    return Message(role=Role.ASSISTANT, text="...")
 
 
 def _forbidden_calls(pack: Pack, scenario: Scenario) -> Iterator[ToolCall]:

@@ -211,12 +211,27 @@ def _understood_words(pack: Pack) -> Iterator[Finding]:
             if not right(occasion, read_agent(fill(text, _Anything()), pack.phrasing.understand)):
                 message = f"{text!r} is not read as {meant}; see 'understand'"
                 yield warning(file, f"agent.{name}.{occasion}", message)
+    yield from _mistaken_words(pack)
     for reason, text in _agent_texts(agent.refuse):
         words = pack.phrasing.evidence.get(reason)
         if words and not any(mentions(text, word) for word in words):
             yield error(
                 file, f"agent.refuse.{reason}", f"{text!r} gives none of the reasons that count: {_list(words)}"
             )
+
+
+def _mistaken_words(pack: Pack) -> Iterator[Finding]:
+    """What the agent says about a wish in words that a customer would hear as about another one, and object to."""
+    file, agent = pack.folder / "phrasing.yaml", pack.phrasing.agent
+    for intent, plan in pack.plans.items():
+        said = {"acknowledge": {intent}, "ask": {s.ask for s in plan}, "confirm": {s.confirm for s in plan}}
+        for name, occasions in said.items():
+            phrases: Mapping[str, Any] = getattr(agent, name)
+            for occasion, text in _agent_texts({o: phrases[o] for o in sorted(occasions) if o in phrases}):
+                about = read_agent(fill(text, _Anything()), pack.phrasing.understand).about
+                if about and intent not in about:
+                    message = f"{text!r} is heard as about {_list(about)}, not {intent}; see 'understand.about'"
+                    yield warning(file, f"agent.{name}.{occasion}", message)
 
 
 def _asks(occasion: str, reading: Reading) -> bool:

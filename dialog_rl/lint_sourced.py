@@ -1,7 +1,7 @@
 """What is wrong with a pack that a plugin brings: every customer of it, played by who knows and by who does nothing.
 
-The expert must reach each goal. An agent that only says "...", and one that says that all is done and does nothing,
-must reach none; where the benchmark that a scenario comes from would pay them, that is a hole of its own, and is named.
+The expert must reach each goal. Agents that deserve nothing must reach none; where the benchmark that a scenario comes
+from would pay them, that is a hole of its own, and is named.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from dialog_rl import metrics
-from dialog_rl.episode import Episode, Message, Role
+from dialog_rl import metrics, undeserving
+from dialog_rl.episode import Episode
 from dialog_rl.errors import ScenarioError
 from dialog_rl.lint_reading import Finding, error, warning
 from dialog_rl.scenario import SPLITS, Scenario
@@ -18,12 +18,10 @@ from dialog_rl.seeds import derive
 from dialog_rl.sources import SourcedPack
 from dialog_rl.staging import Stage
 
-IDLE, CLAIMING = "does nothing", "claims to have done it"
-SAYS = {IDLE: "...", CLAIMING: "That is done. Is there anything else?"}
-"""Agents that deserve nothing, and all that they say."""
+IDLE, CLAIMING = undeserving.NOTHING, undeserving.CLAIMS
+FLOOR = (IDLE, CLAIMING)
+"""Agents that must reach no goal at all. Who refuses everything is right where a refusal is."""
 EXPERT = "expert"
-
-Act = Callable[[tuple[Message, ...]], Message]
 
 
 @dataclass(slots=True)
@@ -35,6 +33,8 @@ class Played:
     """Agent → the tasks in which it reached the goal, as we count."""
     paid: dict[str, list[str]] = field(default_factory=dict)
     """The same as their benchmark counts."""
+    graded: int = 0
+    """Customers whose benchmark has rules of its own."""
     failed: dict[str, str] = field(default_factory=dict)
     """Task → why the expert did not reach its goal."""
     broken: dict[str, list[str]] = field(default_factory=dict)
@@ -43,11 +43,11 @@ class Played:
 
 def play(stage: Stage, on_task: Callable[[], None] = lambda: None) -> Played:
     """Every customer of a sourced pack with the expert and with both who do nothing."""
-    played = Played(reached={name: [] for name in (EXPERT, *SAYS)}, paid={name: [] for name in (EXPERT, *SAYS)})
+    played = Played(reached={name: [] for name in (EXPERT, *FLOOR)}, paid={name: [] for name in (EXPERT, *FLOOR)})
     for scenario, number in customers(stage.pack):
         task = scenario.provenance.task or scenario.id
         played.customers += 1
-        for agent in (EXPERT, *SAYS):
+        for agent in (EXPERT, *FLOOR):
             try:
                 episode = _episode(stage, scenario, derive(0, "lint", number), agent)
             except ScenarioError as e:
@@ -77,6 +77,7 @@ def _judge(played: Played, agent: str, task: str, episode: Episode) -> None:
     if theirs is not None and theirs.reached:
         played.paid[agent].append(task)
     if agent == EXPERT:
+        played.graded += theirs is not None
         if not ours.reached:
             gates = ", ".join(name for name, held in ours.gates.items() if not held) or "all that is demanded holds"
             played.failed[task] = f"after {len(episode.turns)} turns it ended with {episode.stop}; missing: {gates}"
@@ -86,14 +87,10 @@ def _judge(played: Played, agent: str, task: str, episode: Episode) -> None:
 
 def _episode(stage: Stage, scenario: Scenario, seed: int, agent: str) -> Episode:
     conversation = stage.conversation(scenario, seed, episode_id=scenario.id)
-    act: Act = stage.expert(conversation).act if agent == EXPERT else _saying(SAYS[agent])
+    speaker = stage.expert(conversation) if agent == EXPERT else undeserving.agent(agent, conversation.scenario)
     while conversation.stopped is None:
-        conversation.act(act(conversation.unobserved()))
+        conversation.act(speaker.act(conversation.unobserved()))
     return conversation.episode()
-
-
-def _saying(text: str) -> Act:
-    return lambda observed: Message(role=Role.ASSISTANT, text=text)
 
 
 def findings(stage: Stage) -> tuple[Finding, ...]:
@@ -102,16 +99,25 @@ def findings(stage: Stage) -> tuple[Finding, ...]:
     found = [error(file, task, f"the expert does not reach the goal: {why}") for task, why in played.failed.items()]
     for rule, tasks in played.broken.items():
         found.append(warning(file, _some(tasks), f"the expert breaks the rule {rule}"))
-    for agent in SAYS:
-        found += [error(file, task, f"an agent that {agent} reaches the goal") for task in played.reached[agent]]
+    for agent in FLOOR:
+        found += [
+            error(file, task, f"an agent that {undeserving.AGENTS[agent]} reaches the goal")
+            for task in played.reached[agent]
+        ]
     for agent, tasks in _holes(played).items():
         paid = f"{len(tasks)} of {played.customers}"
-        found.append(warning(file, _some(tasks), f"an agent that {agent} is paid by the benchmark's own rules: {paid}"))
+        found.append(
+            warning(
+                file,
+                _some(tasks),
+                f"an agent that {undeserving.AGENTS[agent]} is paid by the benchmark's own rules: {paid}",
+            )
+        )
     return tuple(found)
 
 
 def _holes(played: Played) -> Mapping[str, list[str]]:
-    return {agent: played.paid[agent] for agent in SAYS if played.paid[agent]}
+    return {agent: played.paid[agent] for agent in FLOOR if played.paid[agent]}
 
 
 def _some(tasks: list[str]) -> str:

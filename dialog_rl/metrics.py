@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,8 @@ from dialog_rl.errors import ScenarioError
 from dialog_rl.phrasing import mentions
 
 AFFIRM = "affirm"
+_HANDS_OVER = re.compile(r"transfer_to|hand_?over|escalate|human_agent", re.IGNORECASE)
+"""In the names of tools that give a customer to a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,44 @@ def misunderstandings(episode: Episode) -> int:
 def intents(episode: Episode) -> tuple[str, ...]:
     goal = episode.scenario.get("user", {}).get("goal") or {}
     return tuple(item["intent"] for item in goal.get("items", ()))
+
+
+def traits(episode: Episode) -> tuple[str, ...]:
+    """What sets this customer apart from a plain one, as reports name it; empty where the scenario tells of no goal."""
+    user = episode.scenario.get("user", {})
+    persona, items = user.get("persona", {}), (user.get("goal") or {}).get("items", ())
+    if not items:
+        return ()
+    held = {
+        "says little": persona.get("verbosity") == "minimal",
+        "talkative": persona.get("verbosity") == "chatty",
+        "writes in lower case": persona.get("lowercase"),
+        "mistypes": persona.get("noise", {}).get("typo"),
+        "has forgotten a number": any(item.get("hints") for item in items),
+        "first tells a wrong number": any(item.get("wrong") for item in items),
+        "thinks better of it": any(item.get("change_of_mind") for item in items),
+        "wants two things": len(items) > 1,
+        "must be refused": any(item.get("refusal") for item in items),
+    }
+    return tuple(name for name, is_so in held.items() if is_so) or ("none of this",)
+
+
+def handed_over(episode: Episode) -> bool:
+    """Whether the agent gave the customer to a person: a call that says so by its name, and was not refused."""
+    return any(
+        step.message.tool_call is not None
+        and _HANDS_OVER.search(step.message.tool_call.name)
+        and step.result is not None
+        and not step.result.error
+        for step in episode.steps
+    )
+
+
+def must_hand_over(episode: Episode) -> bool:
+    """Whether a right conversation would have done so: such a call is among the gold ones."""
+    wanted = episode.scenario.get("success", {})
+    gold = [*wanted.get("db", {}).get("from_actions", ()), *wanted.get("actions", {}).get("required", ())]
+    return any(_HANDS_OVER.search(call["tool"]) for call in gold)
 
 
 def _told(replies: Sequence[str], need: Mapping[str, Any]) -> bool:

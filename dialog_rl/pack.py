@@ -7,12 +7,14 @@ takes its logic and brings its own phrasing and values: the same shop in another
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dialog_rl import safe_yaml
 from dialog_rl.errors import ScenarioError
@@ -22,8 +24,11 @@ Condition = Mapping[str, Any]
 """Path → what it must be: a value, a list (one of), {not: …}, {min: …, max: …}. All entries must hold."""
 
 
+Count = Annotated[int, Field(ge=0, le=100)]
+
+
 class Table(Document):
-    count: tuple[int, int] | int = 1
+    count: tuple[Count, Count] | Count = 1
     per: str = Field(default="", description="make `count` rows for each row of this table")
     each: str = Field(default="", description="make one row for each value of this pool")
     fields: Mapping[str, Any] = {}
@@ -152,6 +157,16 @@ class AgentPhrases(Document):
     other: Mapping[str, Any] = {}
 
 
+MOST_SPELLINGS = 20_000
+"""Texts that all patterns of a pack stand for together; the packs that come with the program have some 3,000."""
+_CHOICE = re.compile(r"\[([^\[\]]*)\]")
+
+
+def spellings(template: str) -> int:
+    """How many texts a template stands for: `[a|b] [c|d]` for four."""
+    return math.prod(len(choices.split("|")) for choices in _CHOICE.findall(template))
+
+
 class Understanding(Document):
     """How a customer reads an agent's free text, sentence by sentence: fragments that begin at a word; `a * b` means a,
     later b; `[a|b] c` means either. Contractions match what they stand for: "cannot" finds "can't"."""
@@ -164,8 +179,21 @@ class Understanding(Document):
     done: tuple[str, ...] = ()
     refuse: tuple[str, ...] = ()
     anything_else: tuple[str, ...] = ()
+    about: Mapping[str, tuple[str, ...]] = Field(
+        default={}, description="intent → by what words it shows that this is what the agent has taken up"
+    )
     affirm: tuple[str, ...] = Field(default=(), description="how the agent's side reads a person's yes")
     deny: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _can_be_spelled_out(self) -> Understanding:
+        """Every alternative of a pattern becomes one to look for, so `[a|b][a|b]…` must not go on."""
+        groups = [getattr(self, name) for name in type(self).model_fields]
+        patterns = [part for group in groups for part in (group.values() if isinstance(group, Mapping) else [group])]
+        spelled = sum(spellings(pattern) for group in patterns for pattern in group)
+        if spelled > MOST_SPELLINGS:
+            raise ValueError(f"its patterns stand for {spelled:.3g} texts; at most {MOST_SPELLINGS:,}")
+        return self
 
 
 class Phrasing(Document):
@@ -191,6 +219,15 @@ class Pack:
         return self.file.language
 
     @cached_property
+    def guidelines(self) -> str:
+        """How a language model is to play the customers (`guidelines.md`); empty where the pack does not say.
+
+        Raises ScenarioError for a file that is no text.
+        """
+        path = self.folder / "guidelines.md"
+        return safe_yaml.read(path).strip() if path.is_file() else ""
+
+    @cached_property
     def plans(self) -> Mapping[str, tuple[Step, ...]]:
         """Each intent's whole plan, identification included where it is needed."""
         return {
@@ -201,16 +238,25 @@ class Pack:
 
 def load_pack(folder: Path) -> Pack:
     """The pack in `folder`. Raises ScenarioError naming file, line and key."""
+    file, phrasing = read_file(folder), read_phrasing(folder)
+    policy = folder / "policy.md"
+    return Pack(file, phrasing, safe_yaml.read(policy) if policy.is_file() else "", folder)
+
+
+def read_file(folder: Path) -> PackFile:
+    """`pack.yaml` alone, with what it extends."""
     data, lines = _load(folder / "pack.yaml")
     base = data.get("extends") if isinstance(data, dict) else None
     if base:
         data = _extend(folder, str(base), data)
         lines = {}
-    file = validate(PackFile, data, source=str(folder / "pack.yaml"), lines=lines)
-    words, word_lines = _load(folder / "phrasing.yaml")
-    phrasing = validate(Phrasing, words, source=str(folder / "phrasing.yaml"), lines=word_lines)
-    policy = folder / "policy.md"
-    return Pack(file, phrasing, policy.read_text(encoding="utf-8") if policy.is_file() else "", folder)
+    return validate(PackFile, data, source=str(folder / "pack.yaml"), lines=lines)
+
+
+def read_phrasing(folder: Path) -> Phrasing:
+    """`phrasing.yaml` alone."""
+    words, lines = _load(folder / "phrasing.yaml")
+    return validate(Phrasing, words, source=str(folder / "phrasing.yaml"), lines=lines)
 
 
 def _load(path: Path) -> tuple[Any, Mapping[tuple[str | int, ...], int]]:

@@ -119,6 +119,8 @@ class Reading:
     refuses: bool = False
     anything_else: bool = False
     numbers: tuple[str, ...] = ()
+    about: tuple[str, ...] = ()
+    """The intents that the reply may have taken up, as far as its words tell."""
 
     @property
     def nothing(self) -> bool:
@@ -145,7 +147,10 @@ def read_agent(text: str, understand: Understanding) -> Reading:
             acts |= _stated(sentence, understand)
     if requests:
         acts.discard("refuses")
-    return Reading(requests=tuple(requests), numbers=tuple(_NUMBER.findall(text)), **dict.fromkeys(acts, True))
+    about = tuple(intent for intent, patterns in understand.about.items() if _has_any(_expanded(text), patterns))
+    return Reading(
+        requests=tuple(requests), numbers=tuple(_NUMBER.findall(text)), about=about, **dict.fromkeys(acts, True)
+    )
 
 
 def _asked(sentence: str, understand: Understanding) -> tuple[list[str], set[str]]:

@@ -19,7 +19,8 @@ from dialog_rl.text import one_line, unsafe
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20
-MAX_NODES = 50_000
+MAX_NODES = 12_000
+"""As many take some 70 ms to read on a slow core; the largest pack that comes with the program has 2,600."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -40,7 +41,7 @@ class Document(NamedTuple):
 
 def load(path: str | Path) -> Document:
     """The one document in a file. Raises ScenarioError naming file and line."""
-    return parse(_read(Path(path)), str(path))
+    return parse(read(Path(path)), str(path))
 
 
 def parse(text: str, name: str) -> Document:
@@ -63,7 +64,8 @@ def parse(text: str, name: str) -> Document:
     return Document(reader.value(root, ()), reader.lines)
 
 
-def _read(path: Path) -> str:
+def read(path: Path) -> str:
+    """The text of a file of bounded size. Raises ScenarioError naming it."""
     name = one_line(str(path))
     try:
         if not stat.S_ISREG(path.stat().st_mode):

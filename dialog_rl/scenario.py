@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dialog_rl.errors import ScenarioError
+from dialog_rl.text import one_line
 
 SPLITS = ("train", "validation", "heldout")
 
@@ -166,15 +167,15 @@ def _explain(model: type[Document], err: Any, source: str, lines: Mapping[tuple[
     path = tuple(p for p in err["loc"] if isinstance(p, str | int))
     place = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
     where = f"{source}:{place}" if place else source
-    key = ".".join(map(str, path))
+    key = one_line(".".join(map(str, path)), 120)
     if err["type"] == "extra_forbidden":
-        close = get_close_matches(str(path[-1]), _field_names(model), n=1)
+        close = get_close_matches(str(path[-1])[:60], _field_names(model), n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
         return f"{where}: '{key}' is not a field here{hint}"
     if err["type"] == "missing":
         return f"{where}: '{key}' is missing"
-    found = repr(err.get("input"))
-    return f"{where}: '{key}': {err['msg'][0].lower()}{err['msg'][1:]}, found {found[:60]}"
+    found = one_line(repr(err.get("input")), 60)
+    return f"{where}: '{key}': {one_line(err['msg'][0].lower() + err['msg'][1:])}, found {found}"
 
 
 def _field_names(model: type[BaseModel], seen: set[type] | None = None) -> set[str]:

@@ -7,9 +7,11 @@ plugin's business. Its customers are given and finite, where a pack of our own m
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from dialog_rl.episode import Episode
 from dialog_rl.errors import ScenarioError
 from dialog_rl.pack import Pack
 from dialog_rl.scenario import Scenario
@@ -64,6 +66,35 @@ class Imported:
         self, folder: Path, splits: Mapping[str, int], refused: Mapping[str, str], remarks: tuple[str, ...] = ()
     ) -> None:
         self.folder, self.splits, self.refused, self.remarks = folder, splits, refused, remarks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """Something counted in recorded conversations."""
+
+    name: str
+    value: float
+    published: float | None = None
+    """What the authors of the data, or of the measure, have printed for the same; None if they have not."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """Conversations that others have had, as episodes without tokens: to read, to replay, to learn words from."""
+
+    episodes: tuple[Episode, ...]
+    figures: tuple[Figure, ...]
+    remarks: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Recordings(Protocol):
+    """A source that has, or can read, such conversations beside its customers."""
+
+    def recorded(self, file: Path | None) -> Recorded:
+        """Those in a file, or those that were imported. Raises ScenarioError saying what is wanted."""
+        ...
 
 
 class SourcedPack(Pack):

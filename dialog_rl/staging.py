@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from dialog_rl.expert import Expert
 from dialog_rl.goals import make_scenario
 from dialog_rl.pack import Pack, load_pack
 from dialog_rl.plugins.registry import Registry
+from dialog_rl.policy_edit import EditedPack
 from dialog_rl.scenario import Scenario, validate
 from dialog_rl.seeds import derive, generator
 from dialog_rl.sources import Importer, SourcedPack, customers_there
@@ -102,12 +103,32 @@ class Customers:
     phrasing: str = ""
     """ "train" or "heldout"; empty follows the split."""
     seed: int = 0
+    noise: Mapping[str, float] = field(default_factory=dict)
+    """Chances of slips, as `scenario.Noise` has them, in place of each customer's own."""
+    twins: bool = False
+    """Packs that extend one another have the same customers, each in its own language."""
 
     def scenarios(self, pack: Pack, count: int, first: int = 0) -> Iterator[tuple[Scenario, int]]:
         """Scenarios with the seeds of their conversations."""
         for number in range(first, first + customers_there(pack, self.split, count)):
             seed = derive(self.seed, "customer", self.split, number)
-            yield make_scenario(pack, seed, split=self.split, phrasing=self.phrasing, number=number), seed
+            yield self._noisy(self._made(pack, seed, number)), seed
+
+    def _made(self, pack: Pack, seed: int, number: int) -> Scenario:
+        if isinstance(pack, EditedPack):
+            return pack.judged(self._made(pack.base, seed, number))
+        return make_scenario(
+            pack, seed, split=self.split, phrasing=self.phrasing, number=number, twins=self.twins
+        )  # fmt: skip
+
+    def _noisy(self, scenario: Scenario) -> Scenario:
+        """The same customer with other slips."""
+        if not self.noise:
+            return scenario
+        persona = scenario.user.persona
+        noise = persona.noise.model_copy(update=dict(self.noise))
+        user = scenario.user.model_copy(update={"persona": persona.model_copy(update={"noise": noise})})
+        return scenario.model_copy(update={"user": user})
 
 
 def open_stage(

@@ -13,6 +13,7 @@ _UNSAFE = re.compile(
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _SPACES = re.compile(r"\s+")
+_WORDS = re.compile(r" *[^ ]+ *| +")
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -73,6 +74,34 @@ def fit(text: str, width: int) -> str:
             flat = flat[:-1]
         flat += "…" if width else ""
     return pad(flat, width)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """`text` in lines of at most `width` terminal columns, broken at spaces where there are any."""
+    lines: list[str] = []
+    for paragraph in text.split("\n"):
+        line = ""
+        for word in _WORDS.findall(paragraph):
+            if line and columns(line) + columns(word.rstrip()) > width:
+                lines.append(line.rstrip())
+                line, word = "", word.lstrip()
+            while columns(word.rstrip()) > width:
+                piece = _beginning(word, width)
+                lines.append(piece)
+                word = word[len(piece) :]
+            line += word
+        lines.append(line.rstrip())
+    return lines
+
+
+def _beginning(word: str, width: int) -> str:
+    """As much of it as fits, one character at least."""
+    taken = 0
+    for number, char in enumerate(word):
+        taken += _columns_of(char)
+        if taken > width and number:
+            return word[:number]
+    return word
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[int] = ()) -> str:

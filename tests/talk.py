@@ -15,8 +15,9 @@ from dialog_rl_simulators.agenda import AgendaUser
 
 from dialog_rl.conversation import Conversation, UserReply
 from dialog_rl.episode import Episode, Message, Role
-from dialog_rl.expert import NONE, Expert, Mistakes
+from dialog_rl.expert import Expert
 from dialog_rl.goals import make_scenario
+from dialog_rl.mistakes import NONE, Mistakes
 from dialog_rl.pack import Pack, load_pack
 from dialog_rl.scenario import Scenario
 from dialog_rl.world import World

@@ -21,6 +21,7 @@ from dialog_rl.episode import (
     ToolCall,
     Turn,
     episode_from_json,
+    short,
     to_json,
 )
 from dialog_rl.testing.episodes import called, garbled, make_episode
@@ -69,6 +70,17 @@ def test_a_simulated_episode_comes_back_from_json_as_it_was(name: str) -> None:
     episode = served(name, 4)
     document = json.loads(json.dumps(to_json(episode)))
     assert to_json(episode_from_json(document)) == document
+
+
+@pytest.mark.parametrize(
+    ("version", "shown"),
+    [
+        ("ceef229f4aab5a70", "ceef229f"), ("ceef229f4aab5a70+12", "ceef229f+12"), ("learn/update:3", "learn+3"),
+        ("expert", "expert"), ("", ""),
+    ],
+)  # fmt: skip
+def test_a_version_is_shown_by_what_tells_it_from_others(version: str, shown: str) -> None:
+    assert short(version) == shown
 
 
 def test_what_is_at_its_default_takes_no_room() -> None:

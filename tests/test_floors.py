@@ -15,23 +15,26 @@ HOUSE = (
     "plugins/dialog_rl_rewards",
     "plugins/dialog_rl_simulators",
     "plugins/dialog_rl_tau2",
+    "plugins/dialog_rl_multiwoz",
+    "plugins/dialog_rl_abcd",
     "scenarios/dialog_rl_scenarios",
 )
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors seeds text safe_yaml durable faults",),
+    ("errors seeds text safe_yaml durable faults redaction",),
     ("episode", "scenario pack config"),
     (
-        "world goals sources phrasing expressions help_search metrics hacks",
+        "world gold goals policy_edit sources imported phrasing expressions help_search "
+        "metrics failures hacks behaviour chatlogs",
         "chat_server",
         "scoring combination hookspecs",
     ),
-    ("conversation", "expert", "episode_log"),
+    ("conversation", "expert mistakes", "episode_log"),
     ("plugins",),
-    ("staging lint lint_reading lint_sourced", "testing"),
-    ("lm", "rl", "chat"),
-    ("online", "evaluation", "environments"),
-    ("offline", "tui", "serve"),
+    ("staging undeserving lint lint_reading lint_sourced", "testing"),
+    ("lm", "rl", "chat", "browsing"),
+    ("online", "evaluation", "environments", "remote"),
+    ("offline", "tui", "serve", "scale"),
     ("bench",),
     ("cli __main__",),
 )
@@ -42,15 +45,16 @@ PLUGIN_FLOOR = 4
 """Plugin and scenario packages see what a stranger's plugin may rely on: everything below this floor."""
 
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
-    "torch": ("lm", "rl", "online", "evaluation", "offline", "bench"),
+    "torch": ("lm", "rl", "online", "evaluation", "offline", "bench", "scale"),
     "transformers": ("lm",),
     "tokenizers": ("lm",),
     "peft": ("lm",),
+    "fsspec": ("lm",),
     "jinja2": ("lm",),
     "sentencepiece": ("lm",),
     "safetensors": ("lm", "rl", "online", "offline"),
     "pluggy": ("hookspecs", "plugins"),
-    "sqlalchemy": ("episode_log",),
+    "sqlalchemy": ("episode_log", "bench"),
     "yaml": ("safe_yaml",),
     "pydantic": ("scenario", "pack", "config", "episode_log", "serve"),
     "bm25s": ("help_search",),
@@ -62,6 +66,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "fastapi": ("serve",),
     "starlette": ("serve",),
     "uvicorn": ("serve",),
+    "ray": ("scale",),
     "h11": ("serve",),
     "textual": ("tui",),
     "textual_serve": ("tui",),

@@ -15,6 +15,7 @@ from dialog_rl.goals import made_up_word, make_scenario
 from dialog_rl.pack import Pack, PackFile
 from dialog_rl.scenario import Item, Scenario
 from tests.scenarios.library import LIBRARY
+from tests.talk import pack
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,7 +26,7 @@ def library(**changes: Any) -> Pack:
     return Pack(PackFile.model_validate(data | changes), LIBRARY.phrasing, LIBRARY.policy_text, LIBRARY.folder)
 
 
-def scenarios(count: int = 200, **goal: str) -> list[Scenario]:
+def scenarios(count: int = 200, **goal: Any) -> list[Scenario]:
     return [make_scenario(LIBRARY, seed, **goal) for seed in range(count)]
 
 
@@ -206,3 +207,36 @@ def test_a_refusal_without_evidence_is_an_error_that_names_the_key() -> None:
     pack = Pack(LIBRARY.file, phrasing, "", LIBRARY.folder)
     with pytest.raises(ScenarioError, match="'evidence.too_late' is missing"):
         make_scenario(pack, 0, intent="renew", variant="late")
+
+
+@pytest.mark.parametrize(
+    ("makers", "said"),
+    [
+        ({"fields": {"id": "same"}, "count": 2}, "too few values of 'id'"),
+        ({"fields": {"id": {"text": "{a}" * 300, "a": {"text": "{a}" * 300, "a": "xxxxx"}}}}, "more than 2000 char"),
+        ({"fields": {"id": {"digits": 4}}, "count": 100, "per": "many"}, "more than 1000 records"),
+        ({"fields": {"id": {"int": "x"}}}, "no customer can be made: TypeError"),
+    ],
+)
+def test_makers_that_would_stall_the_program_are_refused(makers: dict[str, Any], said: str) -> None:
+    tables = LIBRARY.file.model_dump(mode="json", by_alias=True)["tables"]
+    many = {"count": 100, "fields": {"id": {"digits": 9}}}
+    with pytest.raises(ScenarioError, match=said):
+        make_scenario(library(tables={**tables, "many": many, "bad": makers}), 1)
+
+
+def test_long_numbers_and_words_are_cut() -> None:
+    tables = LIBRARY.file.model_dump(mode="json", by_alias=True)["tables"]
+    long = {"fields": {"id": {"digits": 10**9}, "word": {"word": [10**9, 10**9]}}}
+    (row,) = make_scenario(library(tables={**tables, "long": long}), 1).initial.records["long"].values()
+    assert len(row["id"]) == 40 and len(row["word"]) <= 200
+
+
+def test_what_is_picked_unlike_something_is_never_in_it() -> None:
+    shop = pack("retail")
+    for seed in range(200):
+        scenario = make_scenario(shop, seed, intent="exchange_item")
+        (item,) = items(scenario)
+        order = scenario.initial.records["orders"][item.inform["order_id"]]
+        assert item.inform["color"] not in order["item"]
+        assert not any(color in order["item"] for color in item.change_of_mind.values())

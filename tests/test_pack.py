@@ -87,3 +87,18 @@ def test_extending_replaces_single_entries_and_keeps_the_others(folder: Path) ->
 def test_a_pack_may_extend_only_one_that_lies_beside_it(folder: Path, base: str) -> None:
     with pytest.raises(ScenarioError, match="'extends' must name a pack beside this one"):
         load_pack(extending(folder, extends=base))
+
+
+@pytest.mark.parametrize("where", ["check: {}", "about: {{borrow: {}}}"])
+def test_patterns_that_stand_for_too_many_texts_are_refused(folder: Path, where: str) -> None:
+    patterns = where.format("['" + "[a|b]" * 40 + "']")
+    edit(folder / "phrasing.yaml", "understand:", f"understand:\n  {patterns}")
+    with pytest.raises(ScenarioError, match=r"its patterns stand for 1\.1e\+12 texts; at most 20,000"):
+        load_pack(folder)
+
+
+@pytest.mark.parametrize("name", ["policy.md", "guidelines.md"])
+def test_words_that_are_no_text_are_an_error_that_names_the_file(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"Be kind.\nBe \xff\n")
+    with pytest.raises(ScenarioError, match=f"{name}:2: not UTF-8 text"):
+        _ = load_pack(folder).guidelines

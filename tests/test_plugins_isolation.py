@@ -143,17 +143,6 @@ def test_a_reply_beyond_the_limit_is_cut_off(tmp_path: Path) -> None:
             score_episodes(rewards(plugins), [EPISODE])
 
 
-def test_a_forged_reply_is_refused(tmp_path: Path) -> None:
-    body = r"""
-        for fd in range(3, 30):
-            try: os.write(fd, b'{"id": 99, "result": [5.0]}\n')
-            except OSError: pass
-        return [1.0]"""
-    with load(tmp_path, REWARD.format(body=body)) as plugins:
-        with pytest.raises(RewardError, match="answers another question"):
-            score_episodes(rewards(plugins), [EPISODE])
-
-
 def test_no_process_is_left_behind(tmp_path: Path) -> None:
     body = "os.system('sleep 300 &'); return [float(os.getpid() > 0)]"
     plugins = load(tmp_path, REWARD.format(body=body))

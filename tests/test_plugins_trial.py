@@ -70,7 +70,7 @@ def test_a_planted_hack_is_found(hack: str) -> None:
     function, expected = HACKS[hack]
     found = try_reward(reward(function), EPISODES).hacks
     assert expected in {(h.direction, h.behaviour) for h in found}
-    assert found[0].direction in str(found[0])
+    assert f"it pays for {'fewer' if hack == 'early hang-up' else 'more'} " in str(found[0])
 
 
 def test_success_itself_is_no_hack() -> None:

@@ -74,3 +74,16 @@ def test_an_unknown_pack_or_simulator_is_named_with_what_there_is(plugins: Plugi
         find_pack(plugins.registry, str(tmp_path) + "/none")
     with pytest.raises(ConfigError, match="agenda"):
         open_stage(plugins.registry, "retail", "agend")
+
+
+def test_twins_are_the_same_customers_in_another_language(plugins: Plugins) -> None:
+    packs = [find_pack(plugins.registry, name) for name in ("retail", "retail_zh")]
+    for (one, seed), (other, same) in zip(*(Customers(twins=True).scenarios(pack, 60) for pack in packs), strict=True):
+        told = [[(i.intent, i.refusal, i.inform.get("order_id")) for i in s.user.goal.items] for s in (one, other)]
+        orders = [
+            {key: (row["customer_id"], row["status"], row["price"]) for key, row in s.initial.records["orders"].items()}
+            for s in (one, other)
+        ]
+        assert told[0] == told[1] and orders[0] == orders[1] and one.user.persona == other.user.persona
+        assert (seed, one.language, other.language) == (same, "en", "zh")
+        assert [c.tool for c in one.success.db.from_actions] == [c.tool for c in other.success.db.from_actions]

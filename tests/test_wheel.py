@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = (
     "dialog_rl", "plugins/dialog_rl_rewards", "plugins/dialog_rl_simulators", "plugins/dialog_rl_tau2",
+    "plugins/dialog_rl_multiwoz", "plugins/dialog_rl_abcd",
     "scenarios/dialog_rl_scenarios",
 )  # fmt: skip
 IGNORED = ("__pycache__", ".pyc")

@@ -32,6 +32,8 @@ CHATS = 20
 VERSIONS = 4
 TURNS = 4
 ROLLBACKS = 5
+LEAST_BETWEEN = 4
+"""Messages that are said or answered between two swaps: with twenty who talk, each conversation meets many swaps."""
 MISMATCH = 1e-4
 """Nats: what a version says of its own tokens when it reads the conversation by itself (fp32)."""
 
@@ -102,7 +104,7 @@ def swap_while_talking(
         try:
             for number in range(swaps):
                 promotions.promote(store, CHAMPION, ids[(number + 1) % len(ids)], reason=f"swap {number}")
-                _wait_for_a_turn(log, talk, chats)
+                _wait_for_words(log, talk, max(LEAST_BETWEEN, 4 * chats * TURNS // swaps))
                 progress(number + 1)
         finally:
             talk.over.set()
@@ -126,9 +128,9 @@ def _published(store: Path, seed: int) -> str:
     return versions.publish(store, model.save).id
 
 
-def _wait_for_a_turn(log: EpisodeLog, talk: _Talk, chats: int) -> None:
-    """Let everybody be asked and answer, on average, so that swaps fall between the turns of a conversation."""
-    enough = log.last_seq() + 2 * chats
+def _wait_for_words(log: EpisodeLog, talk: _Talk, events: int) -> None:
+    """Until so much was said and answered; in all enough for two conversations of everybody, however few swaps."""
+    enough = log.last_seq() + events
     while log.last_seq() < enough and not talk.failures:
         time.sleep(0.002)
 

@@ -8,8 +8,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from dialog_rl.bench import (
+    campaign_chats,
     campaign_checkpoints,
     campaign_forgetting,
+    campaign_hostile,
+    campaign_intake,
     campaign_live,
     campaign_logging,
     campaign_postgres,
@@ -37,9 +40,18 @@ def _checkpoints(folder: Path, count: int, seed: int, progress: Progress) -> dic
     return campaign_checkpoints.document(campaign_checkpoints.damage_checkpoints(folder, count, seed, progress))
 
 
+def _intake(folder: Path, count: int, seed: int, progress: Progress) -> dict[str, Any]:
+    return campaign_intake.document(campaign_intake.offer_hostile(folder, count, seed, progress))
+
+
 def _postgres(folder: Path, count: int, seed: int, progress: Progress) -> dict[str, Any]:
     folder.chmod(0o755)  # the server runs as another user where this one is root
     return campaign_postgres.document(campaign_postgres.kill_the_server(folder / "server", count, seed, progress))
+
+
+def _chats(folder: Path, count: int, seed: int, progress: Progress) -> dict[str, Any]:
+    folder.chmod(0o755)
+    return campaign_chats.chat_at_once(folder / "server", count, seed, progress)
 
 
 def _swaps(folder: Path, count: int, seed: int, progress: Progress) -> dict[str, Any]:
@@ -48,6 +60,10 @@ def _swaps(folder: Path, count: int, seed: int, progress: Progress) -> dict[str,
 
 def _forgetting(folder: Path, count: int, seed: int, progress: Progress) -> dict[str, Any]:
     return campaign_forgetting.document(campaign_forgetting.forget_many(folder, count, progress))
+
+
+def _hostile(folder: Path, count: int, seed: int, progress: Progress) -> dict[str, Any]:
+    return campaign_hostile.document_of(campaign_hostile.feed(folder, count, seed, progress))
 
 
 def _live(folder: Path, count: int, seed: int, progress: Progress) -> dict[str, Any]:
@@ -62,9 +78,12 @@ CAMPAIGNS: Mapping[str, tuple[Campaign, int, int]] = {
     "logging-kills": (_logging, 100, campaign_logging.FULL),
     "updater-kills": (_updater, 10, campaign_updater.FULL),
     "checkpoints": (_checkpoints, 300, campaign_checkpoints.FULL),
+    "intake": (_intake, campaign_intake.SAMPLE, campaign_intake.FULL),
     "postgres-kills": (_postgres, campaign_postgres.SAMPLE, campaign_postgres.FULL),
+    "postgres-chats": (_chats, campaign_chats.SAMPLE, campaign_chats.FULL),
     "swaps": (_swaps, campaign_swaps.SAMPLE, campaign_swaps.FULL),
     "forgetting": (_forgetting, campaign_forgetting.SAMPLE, campaign_forgetting.FULL),
+    "hostile": (_hostile, campaign_hostile.SAMPLE, campaign_hostile.FULL),
     "live": (_live, campaign_live.SAMPLE, campaign_live.FULL),
     "trolls": (_trolls, campaign_trolls.SAMPLE, campaign_trolls.FULL),
 }

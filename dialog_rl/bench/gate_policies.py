@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from dialog_rl.conversation import Conversation
 from dialog_rl.episode import Episode, Message, Role, ToolCall
-from dialog_rl.expert import NONE, Expert, Mistakes, call_message
+from dialog_rl.expert import Expert, call_message
+from dialog_rl.mistakes import NONE, Mistakes
 from dialog_rl.seeds import generator
 from dialog_rl.staging import Stage
 

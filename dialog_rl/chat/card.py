@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from dialog_rl.scenario import Customer, Goal, Scenario, Success
 from dialog_rl.staging import Stage
@@ -64,6 +65,17 @@ def card_of(stage: Stage, scenario: Scenario, seed: int) -> Card:
     )
     example = stage.simulator.start(scenario, seed).open().message.text
     return Card(shop=shop, known=_known(goal), wishes=wishes, example=example)
+
+
+def card_from_json(document: Mapping[str, Any]) -> Card:
+    """The inverse of `to_json`. Raises KeyError or TypeError on a document of another shape."""
+    wishes = tuple(Wish(**{**wish, "details": _paired(wish.get("details", ()))}) for wish in document.get("wishes", ()))
+    told = {**document, "known": _paired(document.get("known", ())), "wishes": wishes}
+    return Card(**{**told, "records": tuple(map(str, document.get("records", ())))})
+
+
+def _paired(rows: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((str(name), str(value)) for name, value in rows)
 
 
 def freed(scenario: Scenario) -> Scenario:

@@ -44,13 +44,14 @@ COMMANDS = (
 """What every face understands."""
 MORE = (
     Command(name="another", help="another answer to your last message, to be compared"),
-    Command(name="before", help="what the version before would have said"),
+    Command(name="before", help="what the version that speaks by now, or the one before it, would have said"),
     Command(name="say", help="say your last message otherwise"),
     Command(name="review", help="look back and rate"),
     Command(name="free", help="another customer who wants nothing in particular"),
     Command(name="saved", argument="WORDS", help="kept conversations"),
     Command(name="name", argument="TEXT", help="give this conversation a name"),
     Command(name="export", argument="md|json|pairs", help="write it to a file"),
+    Command(name="scenario", help="make a scenario file of it"),
     Command(name="delete", help="put this conversation away"),
     Command(name="copy", help="copy the last reply"),
     Command(name="theme", argument="NAME", help="other colours"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from dialog_rl.episode import Episode, Step, Turn
+from dialog_rl.episode import Episode, Step, Turn, episode_from_json, step_from_json, to_json, turn_from_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +60,24 @@ class Ended:
 
 Speaking = Delta | Called | Proposed | Stopped
 Event = Delta | Called | Replied | Stopped | Swapped | Ended
+
+
+def event_to_json(event: Event) -> dict[str, Any]:
+    """An event as plain JSON values."""
+    return {"event": type(event).__name__.lower(), **to_json(event)}
+
+
+def event_from_json(document: Mapping[str, Any]) -> Event:
+    """The inverse of `event_to_json`. Raises KeyError, TypeError or ValueError on anything else."""
+    told = {key: value for key, value in document.items() if key != "event"}
+    kind = document["event"]
+    if kind == "called":
+        return Called(step_from_json(told["step"]))
+    if kind == "replied":
+        return Replied(int(told["number"]), turn_from_json(told["turn"]))
+    if kind == "ended":
+        return Ended(episode_from_json(told["episode"]))
+    plain = {"delta": Delta, "stopped": Stopped, "swapped": Swapped}
+    if kind not in plain:
+        raise ValueError(f"{kind!r} is no event")
+    return plain[kind](**{key: str(value) for key, value in told.items()})

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dialog_rl.chat.pairs import PAIR
-from dialog_rl.episode import Episode, Rating, Turn, to_json
+from dialog_rl.episode import Episode, Rating, Turn, short, to_json
 from dialog_rl.errors import ConfigError
 from dialog_rl.text import one_line, printable
 
@@ -88,7 +88,7 @@ def _answer(turn: Turn) -> Iterator[str]:
             answer = f" → {one_line(step.result.text)}" if step.result else ""
             yield f"    {one_line(step.message.text)}{answer}"
     if turn.reply:
-        yield f"**Agent** ({_inline(turn.steps[-1].policy_version[:8] or '?')})"
+        yield f"**Agent** ({_inline(short(turn.steps[-1].policy_version) or '?')})"
         yield _quoted(turn.reply)
 
 

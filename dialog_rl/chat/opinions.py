@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain, repeat
 from typing import Any, Protocol
 
 from dialog_rl.episode import Rating
@@ -63,7 +64,7 @@ class Opinions:
     """Of each turn, and of the whole (None), the last word of one rater. Every change is logged as a whole rating."""
 
     def __init__(self, log: Ratings, episode_id: str, rater: str, *, clock: Callable[[], float] = time.time) -> None:
-        self._log, self._episode_id, self._rater, self._clock = log, episode_id, rater, clock
+        self._log, self._episode_id, self.rater, self._clock = log, episode_id, rater, clock
         self._given: dict[int | None, Given] = {}
         self._changes: list[_Change] = []
 
@@ -75,13 +76,16 @@ class Opinions:
     def of(self, turn: int | None) -> Rating:
         """What holds of a turn; a rating that says nothing if nothing does."""
         found = self._given.get(turn)
-        return found.rating if found else Rating(episode_id=self._episode_id, rater=self._rater, turn=turn)
+        return found.rating if found else Rating(episode_id=self._episode_id, rater=self.rater, turn=turn)
 
-    def remember(self, ratings: tuple[Rating, ...]) -> None:
-        """Take up what this rater said before, without logging it again."""
-        for rating in ratings:
-            if rating.rater == self._rater:
-                self._given[rating.turn] = Given(event_id="", rating=rating)
+    def remember(self, ratings: Iterable[Rating], event_ids: Iterable[str] = ()) -> None:
+        """Take up what this rater said before, without logging it again.
+
+        event_ids: under which it was logged, if that is known; without them nothing tells what became of it.
+        """
+        for event_id, rating in zip(chain(event_ids, repeat("")), ratings, strict=False):
+            if rating.rater == self.rater:
+                self._given[rating.turn] = Given(event_id=event_id, rating=rating)
 
     def change(self, turn: int | None, **changed: Any) -> Given:
         """Log another value, tags, comment, correction or extra; what is not named stays. Raises EpisodeLogError."""
@@ -95,7 +99,7 @@ class Opinions:
         if not self._changes:
             return None
         last = self._changes[-1]
-        blank = Rating(episode_id=self._episode_id, rater=self._rater, turn=last.turn)
+        blank = Rating(episode_id=self._episode_id, rater=self.rater, turn=last.turn)
         given = self._say(last.before.rating if last.before else blank)
         self._changes.pop()
         return given

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from dialog_rl import durable
-from dialog_rl.chat.card import freed
-from dialog_rl.chat.export import export
+from dialog_rl.chat.card import Card, card_of, freed
+from dialog_rl.chat.papers import Papers
+from dialog_rl.chat.saved import TITLE, Saved, saved_of
 from dialog_rl.chat.session import RUN, WENT_ON, ChatSession
 from dialog_rl.chat.setting import Setting
 from dialog_rl.chat.voice import Voices
-from dialog_rl.episode import Episode, Message, Role
-from dialog_rl.episode_log.records import rating_from_json
+from dialog_rl.episode import Episode, Message
 from dialog_rl.errors import ConfigError, EpisodeLogError
 from dialog_rl.staging import Customers, Stage, scenario_of
 from dialog_rl.text import one_line
@@ -29,38 +28,10 @@ if TYPE_CHECKING:
 SPLIT = "validation"
 """People play customers whom training and the final measurement never meet."""
 NAMES = "names.json"
-DRAFT = "draft.txt"
-EXPORTS = "exports"
-ENDINGS = {"md": ".md", "json": ".jsonl", "pairs": ".pairs.jsonl"}
-TITLE = 60
-"""Characters of a conversation's name."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Saved:
-    """A conversation in the log."""
-
-    id: str
-    title: str
-    """As somebody named it, or how it began."""
-    pack: str
-    started_at: float
-    turns: int
-    version: str
-    """Who spoke last."""
-    open: bool
-    """It was never ended: it can go on as it was."""
-    rated: int
-    """How many of one's ratings hold."""
-    episode: Episode = field(repr=False)
-    unanswered: Message | None = None
-
-    def contains(self, words: str) -> bool:
-        """Whether all of the words occur in its title or in anything that was said."""
-        said = [message.text for message in self.episode.messages() if message.role in (Role.USER, Role.ASSISTANT)]
-        last = [self.unanswered.text] if self.unanswered else []
-        text = " ".join([self.title, self.id, self.pack, *said, *last]).casefold()
-        return all(word in text for word in words.casefold().split())
+LISTED = 100
+"""Ended conversations that are listed: to read and verify more of them would take longer than a person waits."""
+SEARCHED = 2000
+"""Ended conversations that are looked through for words."""
 
 
 class ChatRoom:
@@ -71,7 +42,7 @@ class ChatRoom:
     ) -> None:
         """folder: where the names that people gave are kept. stages: by a pack's name; raises what find_pack raises."""
         self.folder, self.log, self.voices = folder, log, voices
-        self._stages, self._temperature = stages, temperature
+        self._stages, self._temperature, self._papers = stages, temperature, Papers(folder)
 
     def new(
         self,
@@ -117,20 +88,37 @@ class ChatRoom:
         """One that has ended. Raises as `take_up`."""
         return ChatSession.closed(self.log, self.voices, self._setting_of(ended), ended, rater=rater)
 
+    def take_over(self, logged: Episode, turn: int | None = None) -> ChatSession:
+        """In the customer's place from a turn of any logged conversation on, or after its last; what was said before
+        stays as it was.
+
+        Raises CannotGoOn, and what opening its pack raises.
+        """
+        before = self.reread(logged)
+        before.setting = replace(before.setting, temperature=self._temperature)
+        return before.branch(before.turns[:turn])
+
+    def card(self, kept: Episode) -> Card:
+        """In whose place the person spoke. Raises what opening its pack raises."""
+        setting = self._setting_of(kept)
+        return card_of(setting.stage, setting.scenario, setting.seed)
+
     def _setting_of(self, kept: Episode) -> Setting:
         return Setting(
             stage=self._stages(kept.pack), scenario=scenario_of(kept), seed=kept.seed, temperature=kept.temperature
         )
 
     def saved(self, words: str = "") -> list[Saved]:
-        """The kept conversations that contain the words, newest first; without those put away."""
+        """The newest kept conversations, without those put away; of more than these, those that contain the words."""
         names = self._names()
         hidden = set(names.get("hidden", ()))
-        found = [saved for saved in self._all(names.get("titles", {})) if saved.id not in hidden]
+        found = [s for s in self._newest(SEARCHED if words else LISTED, names.get("titles", {})) if s.id not in hidden]
         return sorted((s for s in found if s.contains(words)), key=lambda s: s.started_at, reverse=True)
 
     def find(self, name: str) -> Saved:
-        """By id, by the beginning of it, or "last". Raises EpisodeLogError."""
+        """By id, by the beginning of a newer one's, or "last". Raises EpisodeLogError."""
+        if name in self.log:
+            return saved_of(self.log.get(name), title=self._names().get("titles", {}).get(name, ""))
         found = self.saved()
         matching = found[:1] if name == "last" else [s for s in found if s.id == name] or [
             s for s in found if s.id.startswith(name)
@@ -156,50 +144,26 @@ class ChatRoom:
         """Write a conversation beside the log, in place of what was exported of it before. Raises ConfigError."""
         ratings = self.log.ratings(saved.id)
         trains = self.log.consented(saved.id)
-        text = export(kind, saved.episode, ratings, title=saved.title, trains=trains)
-        name = re.sub(r"[^A-Za-z0-9_-]", "_", saved.id)
-        path = self.folder / EXPORTS / f"{name}{ENDINGS[kind]}"
-        with durable.failing_as(EpisodeLogError, f"{path}: cannot be written"):
-            path.parent.mkdir(exist_ok=True)
-            durable.write_file(path, text.encode("utf-8"))
-        return path
+        return self._papers.export(kind, saved, ratings, trains=trains)
 
     def draft(self) -> str:
-        """What was typed last time and never sent."""
-        try:
-            return self._draft_file.read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return ""
+        return self._papers.draft()
 
     def keep_draft(self, text: str) -> None:
-        """Keep what is typed and not sent; nothing, if there is nothing. Raises EpisodeLogError."""
-        with durable.failing_as(EpisodeLogError, f"{self._draft_file}: cannot be written"):
-            if text:
-                durable.write_file(self._draft_file, text.encode("utf-8", "replace"))
-            else:
-                self._draft_file.unlink(missing_ok=True)
+        self._papers.keep_draft(text)
 
-    def _all(self, titles: Mapping[str, str]) -> Iterator[Saved]:
+    def _newest(self, count: int, titles: Mapping[str, str]) -> Iterator[Saved]:
+        """Those that go on, all of them, and the last so many that have ended."""
         from dialog_rl.episode_log.log import Query
 
-        rated = self._rated()
-        for opened in self.log.open_conversations():
-            yield _saved(opened.episode, titles, rated, unanswered=opened.unanswered, is_open=True)
-        for logged in self.log.episodes(Query(run=RUN)):
-            if not logged.episode.note.startswith(WENT_ON):
-                yield _saved(logged.episode, titles, rated, unanswered=None, is_open=False)
-
-    def _rated(self) -> Counter[str]:
-        """How many turns of each conversation somebody has an opinion on."""
-        last: dict[tuple[str, int | None, str], bool] = {}
-        for event in self.log.events(kinds=("rating",)):
-            rating = rating_from_json(event.document)
-            last[rating.episode_id, rating.turn, rating.rater] = not rating.says_nothing
-        return Counter(episode_id for (episode_id, _, _), holds in last.items() if holds)
-
-    @property
-    def _draft_file(self) -> Path:
-        return self.folder / DRAFT
+        going_on = list(self.log.open_conversations())
+        ended = [e for e in self.log.latest(Query(run=RUN), count=count) if not e.episode.note.startswith(WENT_ON)]
+        rated = self.log.rated([one.episode.episode_id for one in (*going_on, *ended)])
+        for opened in going_on:
+            about = _about(opened.episode, titles, rated)
+            yield saved_of(opened.episode, **about, unanswered=opened.unanswered, is_open=True)
+        for logged in ended:
+            yield saved_of(logged.episode, **_about(logged.episode, titles, rated))
 
     @property
     def _names_file(self) -> Path:
@@ -221,20 +185,10 @@ class ChatRoom:
             durable.write_file(self._names_file, json.dumps(names, indent=1).encode("ascii"))
 
 
-def _saved(
-    episode: Episode, titles: Mapping[str, str], rated: Counter[str], *, unanswered: Message | None, is_open: bool
-) -> Saved:
-    answered = tuple(turn for turn in episode.turns if turn.steps)
-    first = answered[0].user.text if answered else unanswered.text if unanswered else ""
-    return Saved(
-        id=episode.episode_id,
-        title=titles.get(episode.episode_id) or one_line(first, TITLE),
-        pack=episode.pack,
-        started_at=episode.started_at,
-        turns=len(answered),
-        version=next(iter(episode.policy_versions[-1:]), ""),
-        open=is_open,
-        rated=rated[episode.episode_id],
-        episode=episode,
-        unanswered=unanswered,
-    )
+class _About(TypedDict):
+    title: str
+    rated: int
+
+
+def _about(episode: Episode, titles: Mapping[str, str], rated: Counter[str]) -> _About:
+    return {"title": titles.get(episode.episode_id, ""), "rated": rated[episode.episode_id]}

@@ -17,26 +17,21 @@ from dialog_rl.chat.card import Card, card_of
 from dialog_rl.chat.events import Ended, Event, Proposed, Replied, Swapped
 from dialog_rl.chat.opinions import Opinions
 from dialog_rl.chat.setting import LEARNABLE, Setting
+from dialog_rl.chat.talk import says_something_new
 from dialog_rl.chat.turns import SILENCE, CannotGoOn, Person, act, all_steps, replay, speak_turn
 from dialog_rl.chat.voice import Voice, Voices, never
 from dialog_rl.conversation import Conversation, UserReply
 from dialog_rl.episode import Act, Episode, Message, Rating, Role, Step, StopReason, Turn
-from dialog_rl.errors import DialogRLError, ModelError
+from dialog_rl.errors import ModelError, SupersededError
 from dialog_rl.phrasing import says_yes
 
 if TYPE_CHECKING:
     from dialog_rl.episode_log.log import EpisodeLog
 
-MAX_MESSAGE = 2000
-"""Characters. Longer ones are refused before anything is done with them; the model's whole context is about as long."""
 RUN = "chat"
 """The run that conversations with people are logged under."""
 WENT_ON = "went on as "
 """How the note of a conversation begins that was left for a branch of it."""
-
-
-class NotSent(DialogRLError):
-    """A message that cannot be taken: too long, or the conversation has ended."""
 
 
 class ChatSession:
@@ -81,6 +76,14 @@ class ChatSession:
         """Whether the log knows of it."""
         return self._begun
 
+    @property
+    def pack(self) -> str:
+        return self.setting.stage.pack.name
+
+    @property
+    def kept_in(self) -> str:
+        return self.log.name
+
     def card(self) -> Card:
         return card_of(self.setting.stage, self.setting.scenario, self.setting.seed)
 
@@ -110,28 +113,12 @@ class ChatSession:
         """Whether the way it is spoken allows it to be learnt from."""
         return self.setting.temperature == LEARNABLE
 
-    def about_learning(self) -> str:
-        """Whether it will be learnt from, and if not, why."""
-        if not self.trains:
-            return "this conversation is not learnt from"
-        if not self.learnable:
-            return "this conversation was begun without chance in it and teaches nothing; the next one will"
-        return "this conversation may be learnt from, once it is rated and has ended"
-
     def say(self, text: str) -> None:
         """Log what the person says, before anything is done about it; `answer` is to follow.
 
         Saying once more what has not been answered yet changes nothing. Raises NotSent, EpisodeLogError.
         """
-        if self.ended is not None:
-            raise NotSent("the conversation has ended; begin another one")
-        if len(text) > MAX_MESSAGE:
-            raise NotSent(f"that message has {len(text):,} characters; at most {MAX_MESSAGE:,} fit. Nothing was sent.")
-        if not text.strip():
-            raise NotSent("an empty message is not sent")
-        if self.unanswered is not None:
-            if self.unanswered.text != text:
-                raise NotSent("the message before has not been answered yet")
+        if not says_something_new(self, text):
             return
         self.begin()
         yes = says_yes(text, self.setting.stage.pack.phrasing.understand)
@@ -159,6 +146,12 @@ class ChatSession:
             yield self._close(conversation.stopped)
         elif self.unanswered is None and len(self.turns) >= self.setting.turns:
             yield self._close(StopReason.MAX_TURNS)
+
+    def up_to(self, number: int) -> Episode:
+        """As an episode that came no further than this turn; the whole one, if it ended with it."""
+        if self.ended is not None and number == len(self.turns) - 1:
+            return self.ended
+        return replace(self.setting.opening(**self._identity()), turns=self.turns[: number + 1])
 
     def leave(self) -> Episode | None:
         """End the conversation and log it as an episode; None if the log never knew of it. Safe to repeat.
@@ -235,7 +228,8 @@ class ChatSession:
         """What was said about it before."""
         self.version = next((turn.steps[-1].policy_version for turn in self.turns[-1:]), "")
         self.trains = self.log.consented(self.id)
-        self.opinions.remember(self.log.ratings(self.id))
+        named = self.log.named_ratings(self.id)
+        self.opinions.remember((rating for _, rating in named), (name for name, _ in named))
 
     def _take_up(self, turns: Sequence[Turn], tokenizer: str) -> None:
         self.turns, self._tokenizer = tuple(turns), tokenizer
@@ -261,9 +255,14 @@ class ChatSession:
             return
         if self.voices.tokenizer != self._tokenizer:
             raise ModelError(f"version {version} writes in other tokens than this conversation; begin another one")
-        self._voice = self.voices.voice(
-            version, seed=self.setting.seed, temperature=self.setting.temperature, history=all_steps(self._conversation)
-        )
+        history = all_steps(self._conversation)
+        try:
+            self._voice = self.voices.voice(
+                version, seed=self.setting.seed, temperature=self.setting.temperature, history=history
+            )
+        except SupersededError:
+            yield from self._follow_version()
+            return
         before, self.version = self.version, version
         if before and before != version:
             yield Swapped(before, version)

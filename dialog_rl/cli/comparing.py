@@ -152,7 +152,7 @@ def _cost(run: Path) -> dict[str, Any]:
 def _held_out(settings: Settings, plugins: Plugins, plan: Plan, version: Path) -> tuple[list[int], float]:
     """Success with each held-out customer, who speaks as nobody in training did, and the share of broken rules."""
     from dialog_rl import metrics
-    from dialog_rl.evaluation import suites
+    from dialog_rl.evaluation import suites, summaries
     from dialog_rl.evaluation.contestants import policy_contestant
     from dialog_rl.staging import Customers
 
@@ -163,7 +163,7 @@ def _held_out(settings: Settings, plugins: Plugins, plan: Plan, version: Path) -
     result = suites.meet(policy_contestant(version.name, model), suite)
     episodes = [episode for _, episode in sorted(result.episodes.items())]
     broken = sum(bool(metrics.violations(episode)) for episode in episodes)
-    return [int(suites.reached(episode)) for episode in episodes], broken / max(1, len(episodes))
+    return [int(summaries.reached(episode)) for episode in episodes], broken / max(1, len(episodes))
 
 
 def _known(folder: Path, run: str) -> dict[str, Any] | None:

@@ -27,14 +27,19 @@ def config() -> None:
 @click.option("--origin", is_flag=True, help="Say where each value came from.")
 @as_json
 def show(config_file: Path | None, origin: bool, as_json: bool) -> None:
-    """Show every setting as the other commands would see it from here."""
+    """Show every setting with the value that the other commands would run with from here."""
+    from dialog_rl.cli.opening import configured_rewards
+    from dialog_rl.cli.train_settings import in_force
+
     resolved = resolve(file=config_file)
+    force = {f"train.{name}": value for name, value in in_force(resolved.settings.train).items()}
+    force["rewards"] = configured_rewards(resolved.settings)
+    found = [(key, force.get(key, value), source) for key, value, source in resolved.rows()]
     if as_json:
-        rows = [{"key": k, "value": _plain(v), "origin": o} for k, v, o in resolved.rows()]
-        emit_json("settings", {"settings": rows})
+        emit_json("settings", {"settings": [{"key": k, "value": _plain(v), "origin": o} for k, v, o in found]})
         return
     headers = ["setting", "value", "from"] if origin else ["setting", "value"]
-    emit(table(headers, [(k, _shown(v), o)[: len(headers)] for k, v, o in resolved.rows()]))
+    emit(table(headers, [(k, _shown(v), o)[: len(headers)] for k, v, o in found]))
 
 
 def _plain(value: Any) -> Any:
@@ -44,8 +49,8 @@ def _plain(value: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
-    if value is None:
-        return "(as built in)"
+    if value is None or value == "":
+        return "(unset)"
     if isinstance(value, tuple):
         return ", ".join(_shown(v) for v in value) or "(none)"
     if isinstance(value, Reward):

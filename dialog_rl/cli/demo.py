@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dialog_rl.cli import opening
+from dialog_rl.cli import opening, pages
 from dialog_rl.cli.evaluate import EXPERT, run_suite
 from dialog_rl.cli.judging import Judge
 from dialog_rl.cli.looking_back import look_back
@@ -19,10 +19,12 @@ from dialog_rl.config import Settings
 from dialog_rl.text import one_line
 
 if TYPE_CHECKING:
-    from dialog_rl.evaluation.suites import Evaluation, Result
+    from dialog_rl.evaluation.document import Document
+    from dialog_rl.evaluation.suites import Evaluation
+    from dialog_rl.evaluation.summaries import Result
     from dialog_rl.plugins.loading import Plugins
 
-REPORT, CURVE = "report.md", "learning.png"
+REPORT, MARKDOWN, CURVE = "report.html", "report.md", "learning.png"
 
 
 @click.command()
@@ -91,7 +93,7 @@ def measure(settings: Settings, plugins: Plugins, versions: Sequence[str], known
     )
     with interruptible("Stopping.") as cancelled:
         contestants = open_contestants(settings, tuple(versions), cancelled)
-        return run_suite(contestants, suite, Judge(settings, plugins, contestants), known=known)
+        return run_suite(contestants, suite, Judge(settings, plugins, speaks=True), known=known)
 
 
 def figures(found: Evaluation) -> str:
@@ -121,14 +123,14 @@ def conclude(found: Evaluation, run: Run, changed: Sequence[str]) -> None:
     draw_curve(found, run)
     for line in changed:
         emit(f"While it learned, {line}.")
-    (run.folder / REPORT).write_text(report_text(found, story, changed), encoding="utf-8")
+    pages.write(page(found, story, changed, run), [run.folder / REPORT, run.folder / MARKDOWN])
     emit(f"\nReport: {run.folder / REPORT}\nCurve:  {run.folder / CURVE}")
 
 
 def telling_pair(found: Evaluation) -> list[tuple[str, Any]] | None:
     """The first customer with whom the first version failed and the second succeeded, without a rule broken."""
     from dialog_rl import metrics
-    from dialog_rl.evaluation.suites import reached
+    from dialog_rl.evaluation.summaries import reached
 
     before, after = found.results[:2]
     for key, episode in after.episodes.items():
@@ -159,15 +161,18 @@ def draw_curve(found: Evaluation, run: Run) -> None:
     draw([Curve(name=run.folder.name, updates=updates, marks=marks)], run.folder / CURVE, title=title, ceiling=ceiling)
 
 
-def report_text(found: Evaluation, story: list[tuple[str, Any]] | None, changed: Sequence[str]) -> str:
-    from dialog_rl.evaluation.report import markdown, markdown_text
+def page(found: Evaluation, story: list[tuple[str, Any]] | None, changed: Sequence[str], run: Run) -> Document:
+    """What the demo has found, as a page."""
+    from dialog_rl.evaluation import chapters, excerpts
+    from dialog_rl.evaluation.document import Points, Section, Talks
+    from dialog_rl.online import training_record
 
-    parts = [markdown(found, "What the agent learned"), f"![Success over dialogues]({CURVE})", ""]
+    more: list[Section] = []
     if changed:
-        parts += ["## What changed while it learned", "", *(f"- {markdown_text(line)}" for line in changed), ""]
+        more.append(Section(title="What changed while it learned", blocks=(Points(lines=tuple(changed)),)))
     if story is not None:
-        parts += ["## The same customer, before and after", ""]
-        for name, episode in story:
-            # Indented code: nothing that is said in it can become markup.
-            parts += [f"{name}:", "", *(f"    {line}" for line in dialogue(episode).splitlines()), ""]
-    return "\n".join(parts)
+        sides = tuple(excerpts.side(name, episode) for name, episode in story)
+        title = "The same customer, before and after"
+        more.append(Section(title=title, blocks=(Talks(title="The first that it had to learn", sides=sides),)))
+    beside = chapters.Beside(sections=more, learning=training_record.read(run.folder))
+    return chapters.whole(found, beside, title="What the agent learned")

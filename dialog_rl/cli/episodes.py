@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dialog_rl.cli import opening
+from dialog_rl.cli.closing_up import close_up
+from dialog_rl.cli.episode_import import import_
 from dialog_rl.cli.forget import forget
-from dialog_rl.cli.options import as_json
+from dialog_rl.cli.options import as_json, environment_options, open_environment
 from dialog_rl.cli.output import emit, emit_json, note, style
-from dialog_rl.config import resolve
-from dialog_rl.episode import Episode, StopReason, to_json
-from dialog_rl.errors import ScenarioError
-from dialog_rl.text import one_line, printable, table
+from dialog_rl.config import Settings, resolve
+from dialog_rl.episode import StopReason, to_json
+from dialog_rl.errors import ConfigError, EpisodeLogError
+from dialog_rl.text import printable, table
 
 if TYPE_CHECKING:
-    from dialog_rl.episode_log.log import EpisodeLog, LoggedEpisode
+    from dialog_rl.browsing.closely import Closely, StepClosely
+    from dialog_rl.browsing.pages import Wanted
+    from dialog_rl.browsing.stepping import Opened
+    from dialog_rl.episode_log.log import EpisodeLog, Query
 
 WHERE = "A run, a log file or a database URL. Default: the log written to last."
 SPEAKER = {"customer": "cyan", "agent": "green", "call": "yellow", "answer": "bright_black"}
@@ -29,7 +35,7 @@ SPEAKER = {"customer": "cyan", "agent": "green", "call": "yellow", "answer": "br
 
 @click.group()
 def episodes() -> None:
-    """List, show, export and forget logged episodes."""
+    """List, show, export, import and forget logged episodes."""
 
 
 @contextmanager
@@ -43,6 +49,7 @@ def open_log(where: str | None) -> Iterator[EpisodeLog]:
 
 
 def query_options(command: Any) -> Any:
+    command = click.option("--text", metavar="WORDS", help="Only those in which this occurs.")(command)
     command = click.option("--policy", metavar="VERSION", help="Only those this version spoke in.")(command)
     command = click.option("--stop", type=click.Choice([str(s) for s in StopReason]), help="Only those ended so.")(
         command
@@ -51,78 +58,68 @@ def query_options(command: Any) -> Any:
     return click.option("--pack", help="Only those of this pack.")(command)
 
 
-def query(pack: str | None, split: str | None, stop: str | None, policy: str | None) -> Any:
+def query(pack: str | None, split: str | None, stop: str | None, policy: str | None, text: str | None) -> Query:
     from dialog_rl.episode_log.log import Query
 
-    return Query(pack=pack, split=split, stop=StopReason(stop) if stop else None, policy=policy)
+    return Query(pack=pack, split=split, stop=StopReason(stop) if stop else None, policy=policy, text=text or None)
+
+
+def wanted_options(command: Any) -> Any:
+    """`query_options`, and what only looking at each episode can tell."""
+    rated = click.Choice(["good", "bad", "any", "none"])
+    command = click.option("--rated", type=rated, help="Only those that people thought so of.")(command)
+    command = click.option("--success/--failure", default=None, help="Only those that reached their goal, or did not.")(
+        command
+    )
+    return query_options(command)
+
+
+def wanted(success: bool | None, rated: str | None, **of_query: str | None) -> Wanted:
+    from dialog_rl.browsing import pages
+
+    return pages.asking(query(**of_query), success=success, rated=pages.Rated(rated) if rated else None)  # type: ignore[arg-type]
 
 
 @episodes.command(name="list")
 @click.argument("where", required=False)
-@query_options
+@wanted_options
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The last so many.")
+@click.option("--before", type=click.IntRange(min=1), metavar="SEQ", help="Of those before this one: the next page.")
 @as_json
-def list_(
-    where: str | None,
-    pack: str | None,
-    split: str | None,
-    stop: str | None,
-    policy: str | None,
-    limit: int,
-    as_json: bool,
-) -> None:
-    """List the episodes in WHERE: a run, a log file or a database URL. Default: the log written to last."""
+def list_(where: str | None, limit: int, before: int | None, as_json: bool, **asked: Any) -> None:
+    """List the episodes in WHERE, the newest last. WHERE is a run, a log file or a database URL; by default the log
+    written to last.
+    """
+    from dialog_rl.browsing import pages
+
     with open_log(where) as log:
-        wanted = query(pack, split, stop, policy)
-        total = log.count(wanted)
-        last: list[LoggedEpisode] = []
-        for logged in log.episodes(wanted):
-            last = [*last[-limit + 1 :], logged] if limit > 1 else [logged]
-        rows = [_row(logged) for logged in last]
+        only = wanted(**asked)
+        found = pages.page(log, only, before=before, most=limit, look=sys.maxsize)
+        total = None if only.by_looking else log.count(only.query)
+        rows = [asdict(row) for row in reversed(found.rows)]
         if as_json:
-            emit_json("episodes", {"log": log.name, "total": total, "episodes": rows})
+            emit_json("episodes", {"log": log.name, "total": total, "next": found.next, "episodes": rows})
             return
         if not rows:
             emit(f"{log.name}: no episodes that fit")
             return
-        headers = ["episode", "pack", "goal", "turns", "ended", "success", "rules broken"]
-        cells = [
-            [r["id"], r["pack"], r["goal"], r["turns"], r["stop"], _yes(r["success"]), r["violations"]] for r in rows
-        ]
-        emit(table(headers, cells, right=[3, 6]))
-        if total > len(rows):
-            note(f"the last {len(rows)} of {total} in {log.name}; --limit shows more")
+        emit(listing(rows))
+        if found.next is not None:
+            many = "those" if total is None else str(total)
+            note(f"the last {len(rows)} of {many} in {log.name}; --limit shows more, --before {found.next} goes on")
 
 
-def _row(logged: LoggedEpisode) -> dict[str, Any]:
-    from dialog_rl import metrics
-
-    episode = logged.episode
-    return {
-        "seq": logged.seq,
-        "id": episode.episode_id,
-        "run": logged.run,
-        "split": logged.split,
-        "pack": episode.pack,
-        "goal": ", ".join(metrics.intents(episode)),
-        "turns": len(episode.turns),
-        "stop": str(episode.stop),
-        "success": succeeded(episode),
-        "violations": len(metrics.violations(episode)),
-        "versions": list(episode.policy_versions),
-    }
+def listing(rows: Sequence[Mapping[str, Any]]) -> str:
+    headers = ["episode", "pack", "goal", "turns", "ended", "success", "rules broken", "rated"]
+    cells = [
+        [r["id"], r["pack"], r["goal"], r["turns"], r["stop"], _yes(r["success"]), r["violations"], _rated(r["rating"])]
+        for r in rows
+    ]
+    return table(headers, cells, right=[3, 6, 7])
 
 
-def succeeded(episode: Episode) -> bool | None:
-    """None where the episode says of no goal what success would be, as after a chat about nothing in particular."""
-    from dialog_rl import metrics
-
-    if not episode.scenario.get("success"):
-        return None
-    try:
-        return metrics.success(episode).reached
-    except ScenarioError:
-        return None
+def _rated(value: float | None) -> str:
+    return "" if value is None else f"{value:+.2g}"
 
 
 def _yes(value: bool | None) -> str:
@@ -132,33 +129,77 @@ def _yes(value: bool | None) -> str:
 @episodes.command()
 @click.argument("episode_id")
 @click.argument("where", required=False)
+@click.option("--turn", type=click.IntRange(min=0), help="Only this turn, counted from 0.")
+@click.option("--points", is_flag=True, help="Only what went wrong: refused calls, broken rules, bad ratings.")
+@click.option("--tokens", is_flag=True, help="Every action token with its log-probability, value and advantage.")
+@environment_options
 @as_json
-def show(episode_id: str, where: str | None, as_json: bool) -> None:
+def show(
+    episode_id: str,
+    where: str | None,
+    turn: int | None,
+    points: bool,
+    tokens: bool,
+    as_json: bool,
+    config_file: Path | None,
+    plugin: tuple[Path, ...],
+    no_plugin: tuple[str, ...],
+) -> None:
     """Show one episode of WHERE: who said what, what was called, how it ended, and how it is judged."""
+    from dialog_rl.browsing.stepping import opened
+
     with open_log(where) as log:
-        episode = log.get(episode_id)
-        ratings = log.ratings(episode_id)
+        episode, ratings = log.get(episode_id), log.ratings(episode_id)
+    found = opened(episode, ratings)
+    if turn is not None and turn >= len(found.turns):
+        raise EpisodeLogError(f"{episode_id} has {len(found.turns)} turns, counted from 0; there is no turn {turn}")
+    closely = None
+    if tokens:
+        with open_environment(config_file, plugin, no_plugin) as (resolved, plugins):
+            closely = close_up(resolved.settings, plugins, episode, ratings)
     if as_json:
-        emit_json("episode", {"episode": to_json(episode), "ratings": [to_json(r) for r in ratings]})
-        return
+        more = {"closely": asdict(closely)} if closely is not None else {}
+        marks = [asdict(point) for point in found.points]
+        rated = [to_json(rating) for rating in ratings]
+        emit_json("episode", {"episode": to_json(episode), "ratings": rated, "points": marks, **more})
+    elif points:
+        for point in (*found.points, *(closely.drops if closely is not None else ())):
+            emit(f"turn {point.turn}: {point.why}")
+    else:
+        tell(found, turn, closely)
+
+
+def tell(found: Opened, turn: int | None, closely: Closely | None) -> None:
+    episode = found.episode
     by = ", ".join(episode.policy_versions) or "?"
     emit(f"{episode.episode_id}  pack {episode.pack}  seed {episode.seed}  by {by}")
-    emit()
-    for who, text in spoken(episode):
-        click.echo(line(who, text))
-    emit()
-    for remark in judged(episode):
-        emit(remark)
-    for rating in ratings:
-        about = "the whole" if rating.turn is None else f"turn {rating.turn}"
-        value = f"rated {rating.value:+g}" if rating.value is not None else "remarked on"
-        emit(f"{value} by {one_line(rating.rater, 40)} ({about}) {one_line(rating.comment)}")
+    for shown in found.turns if turn is None else found.turns[turn : turn + 1]:
+        emit()
+        for said in shown.lines:
+            click.echo(line(said.who, said.text))
+        for remark in (*(point.why for point in shown.points), *shown.opinions):
+            emit(f"       !  {remark}")
+        for step in closely.turns[shown.number] if closely is not None else ():
+            emit()
+            emit(tokens_of(step))
+    if closely is not None:
+        emit()
+        note(closely.told)
+    if turn is None:
+        emit()
+        for remark in found.verdict:
+            emit(remark)
 
 
-def spoken(episode: Episode) -> list[tuple[str, str]]:
-    from dialog_rl.evaluation.report import transcript
+def tokens_of(step: StepClosely) -> str:
+    """A table of one step's tokens."""
+    paid = "" if step.reward is None else f", paid {step.reward:+.3g}"
+    cells = [[repr(t.text)[1:-1], *(_figure(v) for v in (t.logprob, t.value, t.advantage))] for t in step.tokens]
+    return table([f"token{paid}", "log-prob", "value", "advantage"], cells, right=[1, 2, 3])
 
-    return transcript(episode)
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def line(who: str, text: str) -> str:
@@ -166,43 +207,60 @@ def line(who: str, text: str) -> str:
     return style(f"{who:>8}", fg=SPEAKER[who], bold=who == "agent") + f"  {indented}"
 
 
-def judged(episode: Episode) -> list[str]:
-    """How it ended and how it is judged, a line a remark."""
-    from dialog_rl import metrics
+@episodes.command()
+@click.argument("episode_id")
+@click.argument("where", required=False)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: in runs/scenarios.")
+def scenario(episode_id: str, where: str | None, out: Path | None) -> None:
+    """Make a conversation of WHERE into a scenario file."""
+    from dialog_rl.browsing import scenario_files
 
-    remarks = [f"ended: {episode.stop}" + (f" ({one_line(episode.note)})" if episode.note else "")]
-    reached = succeeded(episode)
-    if reached is not None:
-        s = metrics.success(episode)
-        remarks.append(
-            f"success: {_yes(reached)}; changes {s.right_changes} of {s.expected_changes} right, "
-            f"{s.wrong_changes} wrong; told {s.told} of {s.to_tell}; forbidden actions {s.forbidden}"
-        )
-        remarks += [f"rule broken in turn {v.turn}: {v.rule}: {one_line(v.text)}" for v in metrics.violations(episode)]
-    remarks += [f"changed: {c.path}: {c.before!r} → {c.after!r}" for c in episode.journal]
-    return remarks
+    with open_log(where) as log:
+        episode = log.get(episode_id)
+    path = out or scenarios_folder(resolve().settings) / scenario_files.file_name(episode_id)
+    scenario_files.write(episode, path)
+    emit(f"written to {path}")
+
+
+def scenarios_folder(settings: Settings) -> Path:
+    """Where scenario files made of conversations go."""
+    return Path(settings.paths.runs) / "scenarios"
 
 
 @episodes.command()
 @click.argument("where", required=False)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write here instead of to stdout.")
+@click.option("--format", "exporter", metavar="NAME", help="As a plugin's exporter writes them; needs --out.")
 @query_options
+@environment_options
 def export(
     where: str | None,
     out: Path | None,
-    pack: str | None,
-    split: str | None,
-    stop: str | None,
-    policy: str | None,
+    exporter: str | None,
+    config_file: Path | None,
+    plugin: tuple[Path, ...],
+    no_plugin: tuple[str, ...],
+    **asked: Any,
 ) -> None:
-    """Write episodes of WHERE as JSON Lines, one whole episode a line."""
+    """Write episodes of WHERE as JSON Lines, one whole episode a line, or as an exporter does."""
+    if exporter is not None:
+        if out is None:
+            raise ConfigError("--format needs --out FILE: an exporter writes a file")
+        from dialog_rl.cli import extensions
+
+        with open_environment(config_file, plugin, no_plugin) as (_, plugins), open_log(where) as log:
+            found = [logged.episode for logged in log.episodes(query(**asked))]
+            extensions.export(plugins.registry, exporter, found, out)
+        note(f"{len(found)} episodes written to {out}")
+        return
     count = 0
     with open_log(where) as log:
         with out.open("x", encoding="ascii") if out is not None else nullcontext(sys.stdout) as stream:
-            for logged in log.episodes(query(pack, split, stop, policy)):
+            for logged in log.episodes(query(**asked)):
                 stream.write(json.dumps(to_json(logged.episode), allow_nan=False) + "\n")
                 count += 1
     note(f"{count} episodes" + (f" written to {out}" if out is not None else ""))
 
 
 episodes.add_command(forget)
+episodes.add_command(import_)

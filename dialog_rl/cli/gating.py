@@ -11,7 +11,7 @@ from dialog_rl.cli.options import interruptible, open_environment
 from dialog_rl.cli.output import note
 from dialog_rl.config import Settings
 from dialog_rl.errors import GateNotMet, TrainingError
-from dialog_rl.plugins.loading import Plugins
+from dialog_rl.plugins.loading import Plugins, facts_of
 
 if TYPE_CHECKING:
     from dialog_rl.lm.journal import Promotion
@@ -39,14 +39,24 @@ def promote_version(
         settings = resolved.settings
         store, version = opening.stores(settings)[0], _own(settings, name)
         if not gate:
-            return promotions.promote(store, alias, version.id, reason=reason, by=BY)
+            return _told(plugins, store, promotions.promote(store, alias, version.id, reason=reason, by=BY))
         number = promotions.submit(store, version.id, by=BY)
         outcome = _examined(settings, plugins, version, packs or settings.train.packs, number)
         if outcome.promoted:
             why = f"{reason}; {outcome.reason}"
-            return promotions.promote(store, alias, version.id, reason=why, evidence=outcome.evidence, by=BY)
+            done = promotions.promote(store, alias, version.id, reason=why, evidence=outcome.evidence, by=BY)
+            return _told(plugins, store, done)
         promotions.reject(store, version.id, reason=outcome.reason, evidence=outcome.evidence, by=BY)
         raise GateNotMet(f"{version.id} does not pass gate {number}: {outcome.reason}")
+
+
+def _told(plugins: Plugins, store: Path, line: Promotion) -> Promotion:
+    """Lets the observers know of a new champion."""
+    from dialog_rl.lm import journal
+
+    if line.alias == journal.CHAMPION:
+        plugins.notify("on_version_promoted", run=facts_of("", store), version=line.version)
+    return line
 
 
 def _own(settings: Settings, name: str) -> Version:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dialog_rl.cli import lending, opening
@@ -11,12 +11,15 @@ from dialog_rl.config import Settings
 from dialog_rl.errors import ConfigError, PluginError
 from dialog_rl.plugins.loading import Plugins
 from dialog_rl.plugins.rewards import build_rewards
-from dialog_rl.scoring import Reward, RewardSpec
+from dialog_rl.scoring import Reward, RewardSpec, ScoredEpisode
 
 if TYPE_CHECKING:
-    from dialog_rl.episode import Episode
+    from dialog_rl.episode import Episode, Rating
     from dialog_rl.evaluation.gaming import Gaming
-    from dialog_rl.evaluation.suites import Contestant, Evaluation, Result, Suite
+    from dialog_rl.evaluation.suites import Evaluation, Suite
+    from dialog_rl.evaluation.summaries import Result
+
+    Ratings = Callable[[Sequence[Episode]], Sequence[tuple[Rating, ...]]]
 
 FLUENCY = "fluency"
 
@@ -25,32 +28,47 @@ class Judge:
     """Where a model speaks, the version that training starts from is the reference that fluency is measured by."""
 
     def __init__(
-        self, settings: Settings, plugins: Plugins, contestants: Sequence[Contestant], *, pay: bool = True
+        self,
+        settings: Settings,
+        plugins: Plugins,
+        *,
+        speaks: bool,
+        pay: bool = True,
+        ratings: Ratings = lambda episodes: [()] * len(episodes),
     ) -> None:
-        speaks = any(contestant.tokenizer for contestant in contestants)
+        """speaks: a model of ours did. ratings: what people said; nobody has rated what is new."""
         lent: dict[str, Any] = dict(lending.reference(settings)) if speaks else {}
         self._fluency_by = settings.train.version if lent else ""
-        lent["ratings"] = lambda episodes: [()] * len(episodes)  # nobody has rated what is new
+        lent["ratings"] = ratings
         measures = _buildable(plugins, [RewardSpec(use=FLUENCY)] if FLUENCY in plugins.registry.rewards else [], lent)
         self._fluency = measures[0] if measures else None
-        self._rewards = _buildable(plugins, opening.reward_specs(settings), lent) if pay else ()
+        self.rewards = _buildable(plugins, opening.reward_specs(settings), lent) if pay else ()
         self._combine = plugins.combine
+        self.scored: dict[str, tuple[list[ScoredEpisode], dict[str, float]]] = {}
+        """What each contestant's episodes were paid, and the weights of the components: told by `compare`."""
 
     def compare(self, results: Sequence[Result], suite: Suite) -> Evaluation:
         """Results on one suite, with fluency and pay."""
-        from dialog_rl.evaluation.suites import side_by_side
+        return self.compare_described(results, suite.described())
+
+    def compare_described(self, results: Sequence[Result], described: Mapping[str, object]) -> Evaluation:
+        """The same of results from wherever."""
+        from dialog_rl.evaluation.suites import compared
 
         fluency = self._fluencies if self._fluency is not None else None
-        return side_by_side(results, suite, fluency=fluency, fluency_by=self._fluency_by, pay=self._pay)
+        return compared(results, described, fluency=fluency, fluency_by=self._fluency_by, pay=self._pay)
 
     def _fluencies(self, episodes: Sequence[Episode]) -> list[float | None]:
         assert self._fluency is not None
         return [score.value for score in self._fluency.function.score(episodes)]
 
     def _pay(self, name: str, episodes: Sequence[Episode]) -> Gaming | None:
-        from dialog_rl.evaluation.gaming import gaming
+        from dialog_rl.evaluation.gaming import gaming_of, paid_leniently
 
-        return gaming(name, episodes, self._rewards, self._combine) if self._rewards else None
+        if not self.rewards:
+            return None
+        self.scored[name] = paid_leniently(episodes, self.rewards, self._combine)
+        return gaming_of(name, *self.scored[name])
 
 
 def _buildable(plugins: Plugins, specs: Sequence[RewardSpec], lent: dict[str, Any]) -> tuple[Reward, ...]:

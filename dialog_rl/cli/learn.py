@@ -94,8 +94,9 @@ def learn(
     with open_environment(config_file, plugin, no_plugin) as (resolved, plugins), updating.ended_by_signals():
         settings = updating.with_threads(resolved.settings)
         updating.step_back()
-        for report in _updates(settings, plugins, wanted, ending):
-            tell(report, as_json=as_json)
+        with plugins.watching(run, wanted.folder(settings)):
+            for report in _updates(settings, plugins, wanted, ending):
+                tell(report, as_json=as_json)
 
 
 def _updates(settings: Settings, plugins: Any, wanted: Wanted, ending: Callable[[], bool]) -> Iterator[Report]:
@@ -114,7 +115,7 @@ def _updates(settings: Settings, plugins: Any, wanted: Wanted, ending: Callable[
                 updater = updating.open_updater(settings, plugins, wanted, log, lease, note)
                 note(f"{wanted.folder(settings)}: learning from {log.name}, after update {updater.course.update}")
                 pause = 1.0
-                yield from updater.run_on(finishing=ending)
+                yield from updating.told_to(plugins, updater, updater.run_on(finishing=ending))
                 return
         except Disconnected as e:
             note(f"{e}; trying again in {duration(pause)}")

@@ -18,7 +18,7 @@ from dialog_rl.text import one_line
 
 if TYPE_CHECKING:
     from dialog_rl.episode import Episode
-    from dialog_rl.evaluation.suites import Result
+    from dialog_rl.evaluation.summaries import Result
     from dialog_rl.lm.model import SpeakingModel
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -148,6 +148,6 @@ def simulator_options(given: Iterable[tuple[str, Any]], simulators: Sequence[str
 
 def to_replay(met: Iterable[Episode]) -> list[Episode]:
     """Episodes for customers who say again what they said: of one customer's, a success comes last and counts."""
-    from dialog_rl.evaluation.suites import reached
+    from dialog_rl.evaluation.summaries import reached
 
     return sorted(met, key=reached)

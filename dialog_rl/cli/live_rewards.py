@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from dialog_rl.plugins.loading import Plugins
 from dialog_rl.plugins.ratings import LoggedRatings
 
 if TYPE_CHECKING:
-    from dialog_rl.chat.session import ChatSession
+    from dialog_rl.chat.talk import Talk
 
 
 class RewardsAtHand:
@@ -42,18 +41,16 @@ class RewardsAtHand:
         """Take up every loose file anew."""
         return self._at_hand().reload() or ["no plugin was loaded from a file: --plugin FILE does that"]
 
-    def of_last_reply(self, session: ChatSession) -> list[str]:
+    def of_last_reply(self, session: Talk) -> list[str]:
         """What each reward says of the last turn, a line each."""
         return self.of_reply(session, len(session.turns) - 1)
 
-    def of_reply(self, session: ChatSession, number: int) -> list[str]:
+    def of_reply(self, session: Talk, number: int) -> list[str]:
         """What each reward says of a turn, a line each: as if the conversation had come no further."""
         if not session.turns:
             return ["there is no reply yet that a reward could say something of"]
         live = self._at_hand()
-        opening = session.setting.opening(episode_id=session.id, tokenizer=session.voices.tokenizer, started_at=0.0)
-        whole = session.ended if number == len(session.turns) - 1 else None
-        opinions = live.of_last_turn(whole or replace(opening, turns=session.turns[: number + 1]))
+        opinions = live.of_last_turn(session.up_to(number))
         return [*live.remarks, *map(str, opinions)]
 
     def _at_hand(self) -> LiveRewards:

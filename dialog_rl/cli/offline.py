@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 START = click.option("--from", "start", default="base", show_default=True, metavar="VERSION", help="Begin with it.")
 SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+PAY = 'Pay by it: [[rewards]] use = "learned", options = {{ model = "{}" }} in dialog_rl.toml'
 CONFIG = click.option(
     "--config", "config_file", type=click.Path(path_type=Path, dir_okay=False), help="Read this file."
 )
@@ -153,7 +154,50 @@ def reward(
     )
     if report.calibration_error is not None:
         emit(f"calibration error {report.calibration_error:.3f}")
-    emit(f'Pay by it: [[rewards]] use = "learned", options = {{ model = "{out}" }} in dialog_rl.toml')
+    emit(PAY.format(out))
+
+
+@offline.command()
+@click.argument("expert")
+@click.argument("log")
+@START
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write it to.")
+@SEED
+@CONFIG
+@as_json
+def imitation(
+    expert: str, log: str, start: str, out: Path, seed: int, config_file: Path | None, as_json: bool
+) -> None:  # fmt: skip
+    """Fit a reward that pays for replies like those in EXPERT and unlike those in LOG; 'learned' then pays by it.
+
+    Both are runs, files or URLs. EXPERT may hold anybody's conversations, as 'simulate --version expert' or 'episodes
+    import' logs them; LOG those of the version that is to learn. Practice makes LOG out of date: then fit again.
+    """
+    if out.exists():
+        raise ConfigError(f"{out} is there already; name a folder that is not")
+    settings = resolve(file=config_file).settings
+    model = opening.open_model(settings, start)
+    from dataclasses import asdict
+
+    from dialog_rl.offline.reward_model import fit_likeness
+
+    made = fit_likeness(model, _allowed(settings, expert), _allowed(settings, log), seed=seed)
+    made.save(out)
+    report = made.report
+    if as_json:
+        emit_json("reward_model", {"folder": str(out), **asdict(report)})
+        return
+    emit(f"fitted to {report.fitted} replies, and tells who spoke in {100 * report.accuracy:.1f} % of "
+         f"{report.held_out} others")  # fmt: skip
+    emit(PAY.format(out))
+
+
+def _allowed(settings: Settings, log: str) -> list[Any]:
+    from dialog_rl.episode_log.log import EpisodeLog
+    from dialog_rl.offline.judgements import allowed
+
+    with EpisodeLog.open(opening.find_log(settings, log), read_only=True) as opened:
+        return [logged.episode for logged in opened.episodes() if allowed(opened, logged)]
 
 
 def _judgements(settings: Settings, log: str | None) -> tuple[Any, int]:

@@ -71,9 +71,18 @@ def open_taught(settings: Settings) -> tuple[SpeakingModel, SpeakingModel]:
 
 
 def stores(settings: Settings) -> tuple[Path, ...]:
+    """This machine's own store, a copy of what is shared where something is; and the one that comes with the program.
+
+    Raises ConfigError, CheckpointError if what is shared cannot be reached.
+    """
     from dialog_rl.lm.versions import EMBEDDED
 
-    return (Path(settings.paths.runs) / VERSIONS, EMBEDDED)
+    own = Path(settings.paths.runs) / VERSIONS
+    if settings.paths.versions:
+        from dialog_rl.lm.promotions import share
+
+        share(own, settings.paths.versions)
+    return (own, EMBEDDED)
 
 
 def prepare_torch(settings: Settings) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from dialog_rl.errors import ConfigError
 from dialog_rl.text import columns, duration, one_line, pad, printable
 
 SCHEMA_VERSION = 1
@@ -58,6 +59,21 @@ def has_a_screen() -> bool:
         all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
         and os.environ.get("TERM", "dumb") != "dumb"
     )
+
+
+def require_a_screen(instead: str) -> None:
+    """Raises ConfigError if there is none, naming what to do instead."""
+    if not has_a_screen():
+        raise ConfigError(f"there is no terminal to draw on; {instead}")
+
+
+def leave(ended: tuple[int, str]) -> None:
+    """What a screen leaves behind: its exit code, and a last word for the person."""
+    code, last_word = ended
+    if last_word:
+        note(last_word)
+    if code:
+        raise SystemExit(code)
 
 
 class Progress:

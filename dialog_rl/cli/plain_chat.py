@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import click
 
+from dialog_rl.browsing.stepping import judged
 from dialog_rl.chat import commands
 from dialog_rl.chat.events import Called, Replied, Swapped
 from dialog_rl.chat.opinions import likert, stars, tags
-from dialog_rl.chat.room import ChatRoom
-from dialog_rl.chat.session import MAX_MESSAGE, ChatSession
-from dialog_rl.cli.episodes import judged
+from dialog_rl.chat.talk import MAX_MESSAGE, Talk, Talks, about_learning, about_length
 from dialog_rl.cli.live_rewards import RewardsAtHand
 from dialog_rl.cli.output import emit, note, style
 from dialog_rl.episode import Step, StopReason
@@ -31,7 +31,7 @@ class Leave(Exception):
 
 
 def converse_all(
-    room: ChatRoom, first: Callable[[ChatRoom], ChatSession], *, learn: bool, rewards: RewardsAtHand | None = None
+    room: Talks, first: Callable[[Any], Talk], *, learn: bool, rewards: RewardsAtHand | None = None
 ) -> None:
     """One conversation after another, until the person wants no other one."""
     prepare_input()
@@ -43,10 +43,10 @@ def converse_all(
             session.allow_training(True)
         if not converse(session, rewards):
             return
-        session = room.new(session.setting.stage.pack.name)
+        session = room.new(session.pack)
 
 
-def converse(session: ChatSession, rewards: RewardsAtHand | None = None) -> bool:
+def converse(session: Talk, rewards: RewardsAtHand | None = None) -> bool:
     """One conversation on the standard streams, until somebody leaves. Whether the person wants another one."""
     for remark in session.card().lines():
         emit(remark)
@@ -62,7 +62,7 @@ def converse(session: ChatSession, rewards: RewardsAtHand | None = None) -> bool
     return again
 
 
-def _exchange(session: ChatSession, rewards: RewardsAtHand | None) -> bool:
+def _exchange(session: Talk, rewards: RewardsAtHand | None) -> bool:
     """Whether another conversation is wanted."""
     try:
         while session.ended is None:
@@ -83,7 +83,7 @@ def _exchange(session: ChatSession, rewards: RewardsAtHand | None) -> bool:
     return False
 
 
-def _next_message(session: ChatSession, rewards: RewardsAtHand | None) -> str:
+def _next_message(session: Talk, rewards: RewardsAtHand | None) -> str:
     while True:
         text = read_line("you> ")
         if text.startswith("/"):
@@ -97,7 +97,7 @@ def _next_message(session: ChatSession, rewards: RewardsAtHand | None) -> str:
             return text
 
 
-def _obey(session: ChatSession, text: str, rewards: RewardsAtHand | None) -> None:
+def _obey(session: Talk, text: str, rewards: RewardsAtHand | None) -> None:
     command, argument = commands.parse(text)
     if command.name in ("quit", "new"):
         raise Leave(again=command.name == "new")
@@ -111,20 +111,20 @@ def _obey(session: ChatSession, text: str, rewards: RewardsAtHand | None) -> Non
             emit(remark)
     elif command.name == "learn":
         session.allow_training(argument != "off")
-        note(session.about_learning())
+        note(about_learning(session))
     elif command.name == "undo":
         note("taken back" if session.opinions.undo() else "there is nothing to take back")
     else:
         _rate(session, command.name, argument)
 
 
-def _of_rewards(session: ChatSession, what: str, rewards: RewardsAtHand | None) -> list[str]:
+def _of_rewards(session: Talk, what: str, rewards: RewardsAtHand | None) -> list[str]:
     if rewards is None:
         raise ConfigError("no rewards are at hand here")
     return rewards.of_last_reply(session) if what == "rewards" else rewards.reload()
 
 
-def _rate(session: ChatSession, how: str, argument: str) -> None:
+def _rate(session: Talk, how: str, argument: str) -> None:
     about = None if how == "whole" else len(session.turns) - 1
     if not session.turns:
         note("there is no reply to rate yet")
@@ -142,7 +142,7 @@ def _rate(session: ChatSession, how: str, argument: str) -> None:
     note("rated" if "value" in opinions[how]() else "noted")
 
 
-def _show_past(session: ChatSession) -> None:
+def _show_past(session: Talk) -> None:
     """What was said before, if the conversation was taken up again."""
     for turn in session.turns:
         click.echo(style("you> ", bold=True) + printable(turn.user.text))
@@ -163,13 +163,13 @@ def _show_call(step: Step) -> None:
     click.echo(style(f"   … {told}", fg="bright_black"))
 
 
-def _tell_end(session: ChatSession) -> None:
+def _tell_end(session: Talk) -> None:
     episode = session.ended
     if episode is None:
         return
-    note(f"{episode.episode_id} is kept in {session.log.name}")
+    note(f"{episode.episode_id} is kept in {session.kept_in}")
     if episode.stop is StopReason.CONTEXT_FULL:
-        note("the conversation is as long as the model can remember")
+        note(about_length(episode))
     for remark in judged(episode):
         emit(f"  {remark}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,16 +10,14 @@ import click
 
 from dialog_rl.cli.options import as_json
 from dialog_rl.cli.output import emit, emit_json, note
-from dialog_rl.config import resolve, user_file
+from dialog_rl.cli.plugin_deeds import LENT, checked, decide, find, loaded_alone, manifests, told, told_of_checks
+from dialog_rl.cli.plugin_screen import browse
 from dialog_rl.errors import ConfigError, PluginError
-from dialog_rl.plugins.consent import FILE, Consent, read_consent, write_consent
-from dialog_rl.plugins.manifest import Manifest, read_manifests
-from dialog_rl.plugins.registry import suggest
+from dialog_rl.plugins.manifest import Manifest
 from dialog_rl.text import one_line, table
 
 if TYPE_CHECKING:
     from dialog_rl.plugins.isolation import Call
-    from dialog_rl.plugins.loading import Plugins
 
 
 @click.group()
@@ -31,27 +28,7 @@ def plugins() -> None:
     """
 
 
-def consent_file() -> Path:
-    return user_file().parent / FILE
-
-
-def manifests(files: tuple[Path, ...] = ()) -> list[Manifest]:
-    """Every plugin with its status by configuration, environment and the user's decisions."""
-    import os
-
-    consent = read_consent(consent_file())
-    disabled = {*resolve().settings.plugins.disabled, *consent.disabled}
-    return read_manifests(files=files, disabled=disabled, trusted=consent.trusted, environ=os.environ)
-
-
-def find(name: str) -> Manifest:
-    """The plugin of a name, or the file of a path. Raises PluginError naming what there is."""
-    if name.endswith(".py"):
-        return manifests((Path(name),))[-1]
-    found = {manifest.name: manifest for manifest in manifests()}
-    if name not in found:
-        raise PluginError(f"no plugin is named {one_line(name, 60)!r}{suggest(name, found)}")
-    return found[name]
+plugins.add_command(browse)
 
 
 @plugins.command(name="list")
@@ -62,11 +39,8 @@ def list_(as_json: bool) -> None:
     if as_json:
         emit_json("plugins", {"plugins": [_document(manifest) for manifest in found]})
         return
-    rows = [
-        [m.name, m.status, f"{m.package} {m.version}".strip(), _offers(m) or m.problem, "!" if m.problem else ""]
-        for m in found
-    ]
-    emit(table(["plugin", "status", "package", "offers", ""], rows))
+    rows = [[m.name, _state(m), f"{m.package} {m.version}".strip(), _offers(m) or m.problem] for m in found]
+    emit(table(["plugin", "status", "package", "offers"], rows))
     for manifest in found:
         if manifest.problem:
             note(f"{manifest.name}: {manifest.problem}")
@@ -81,14 +55,8 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         emit_json("plugin", _document(manifest))
         return
-    emit(f"{manifest.name}: {manifest.summary or 'no description'}")
-    emit(f"  status   {manifest.status}")
-    if manifest.package:
-        emit(f"  package  {manifest.package} {manifest.version}")
-    emit(f"  from     {manifest.value}  {manifest.source or ''}")
-    emit(f"  hooks    {', '.join(manifest.hooks) or 'none found'}")
-    for named in manifest.registrations:
-        emit(f"  {named.kind.removesuffix('s').replace('_', ' ')}: {named.name}  {named.description}")
+    for line in told(manifest):
+        emit(line)
     if manifest.problem:
         raise PluginError(f"{manifest.name}: {manifest.problem}")
 
@@ -117,63 +85,17 @@ def new(name: str, package: bool, folder: Path) -> None:
 @as_json
 def check(name: str, as_json: bool) -> None:
     """Check a plugin, by name or file: that it loads, and that each of its rewards keeps the contract."""
-    rows: list[dict[str, Any]] = []
-    with _loaded(name) as loaded:
-        for registration in loaded.registry.of(Path(name).stem if name.endswith(".py") else name):
-            if registration.kind == "rewards":
-                rows += _check(loaded, registration.name)
-        offered = [f"{r.kind} {r.name}" for r in loaded.registry.of(Path(name).stem)]
+    offered, rows, unchecked = checked(name)
     if as_json:
         emit_json("checks", {"plugin": name, "offers": offered, "checks": rows})
     else:
-        emit(f"{name} loads" + (f" and offers: {', '.join(offered)}" if offered else ""))
-        for row in rows:
-            emit(f"  {'ok  ' if row['passed'] else 'FAIL'}  {row['reward']}: {row['name']}")
-            if not row["passed"]:
-                emit(f"        {one_line(row['detail'])}")
+        for line in told_of_checks(name, offered, rows):
+            emit(line)
+    for why in unchecked:
+        note(why)
     wrong = sum(not row["passed"] for row in rows)
     if wrong:
         raise PluginError(f"{name}: {wrong} of {len(rows)} checks failed")
-
-
-LENT: Mapping[str, Any] = {
-    "ratings": lambda episodes: [()] * len(episodes),
-    "reference": lambda episodes: [[-0.5 for _ in episode.steps] for episode in episodes],
-}
-"""What rewards that need something are lent for a check: nobody has rated, and everything is likely."""
-
-
-def _check(loaded: Plugins, reward: str) -> list[dict[str, Any]]:
-    from dialog_rl.plugins.conformance import check_reward
-    from dialog_rl.plugins.rewards import build_rewards
-    from dialog_rl.scoring import RewardSpec
-
-    spec = RewardSpec(use=reward)
-    try:
-        answers = check_reward(lambda: build_rewards(loaded.registry, [spec], resources=LENT)[0])
-    except ConfigError as e:
-        note(f"{reward}: not checked: {e}")
-        return []
-    return [{"reward": reward, **asdict(answer)} for answer in answers]
-
-
-def _loaded(name: str, trace: Callable[[Call], None] | None = None) -> Plugins:
-    """Just this plugin, as it would run in a training."""
-    from importlib.metadata import EntryPoint
-
-    from dialog_rl.plugins.loading import load_plugins
-
-    manifest = find(name)
-    trusted = read_consent(consent_file()).trusted
-    if name.endswith(".py"):
-        return load_plugins(files=[Path(name)], found=[], trusted=trusted, trace=trace)
-    if manifest.status == "built in":
-        trusted = (*trusted, manifest.name)
-    entry = EntryPoint(manifest.name, manifest.value, "dialog_rl")
-    loaded = load_plugins(found=[entry], environ={}, trusted=trusted, trace=trace)
-    if manifest.name not in loaded.sources:
-        raise PluginError("; ".join(map(str, loaded.problems)) or f"{manifest.name} does not load")
-    return loaded
 
 
 @plugins.command()
@@ -185,7 +107,7 @@ def trace(name: str) -> None:
     from dialog_rl.scoring import OnFailure, RewardSpec, score_components
 
     calls: list[Call] = []
-    with _loaded(name, calls.append) as loaded:
+    with loaded_alone(name, calls.append) as loaded:
         for registration in loaded.registry.of(Path(name).stem):
             if registration.kind == "rewards":
                 try:
@@ -209,40 +131,45 @@ def trace(name: str) -> None:
 @click.argument("name")
 def disable(name: str) -> None:
     """Load a plugin no more, until it is enabled again."""
-    _decide(name, Consent.disable, f"{name} will not be loaded; 'dialog-rl plugins enable {name}' takes that back")
+    _decide(name, "disable")
 
 
 @plugins.command()
 @click.argument("name")
 def enable(name: str) -> None:
     """Take back 'disable'."""
-    _decide(name, Consent.enable, f"{name} will be loaded")
+    _decide(name, "enable")
 
 
 @plugins.command()
 @click.argument("name")
 def trust(name: str) -> None:
     """Let a plugin run inside the program: with algorithms, policies or commands it must. It can then do anything."""
-    _decide(name, Consent.trust, f"{name} will run inside; 'dialog-rl plugins distrust {name}' takes that back")
+    _decide(name, "trust")
 
 
 @plugins.command()
 @click.argument("name")
 def distrust(name: str) -> None:
     """Take back 'trust': the plugin runs confined again."""
-    _decide(name, Consent.distrust, f"{name} will run in a process of its own")
+    _decide(name, "distrust")
 
 
-def _decide(name: str, change: Callable[[Consent, str], Consent], said: str) -> None:
+def _decide(name: str, what: str) -> None:
     if name not in {manifest.name for manifest in manifests()}:
         note(f"warning: no plugin named {one_line(name, 60)} is installed; this holds if one comes")
-    file = consent_file()
-    write_consent(file, change(read_consent(file), name))
-    emit(said)
+    emit(decide(name, what))
+
+
+def _state(manifest: Manifest) -> str:
+    """Its status, unless it would be loaded and cannot be."""
+    lives = manifest.status not in ("disabled", "not allowed")
+    return "broken" if manifest.problem and lives else manifest.status
 
 
 def _offers(manifest: Manifest) -> str:
-    names = [named.name for named in manifest.registrations]
+    # A name that only running it would tell is shown by what it is the name of.
+    names = [n.kind.replace("_", " ") if n.name == "?" else n.name for n in manifest.registrations]
     others = [hook for hook in manifest.hooks if not hook.startswith("register_")]
     return ", ".join([*names, *others])
 

@@ -1,27 +1,22 @@
-"""`dialog-rl pretrain`: a base model for packs, from nothing but the demonstrations their expert gives as a trainee."""
+"""`dialog-rl pretrain`: a base model for packs, from what their expert shows as a trainee, and from logs."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dialog_rl.cli import opening
+from dialog_rl.cli import opening, pretraining
 from dialog_rl.cli.options import as_json, environment_options, open_environment
-from dialog_rl.cli.output import Progress, duration, emit, emit_json, note
+from dialog_rl.cli.output import duration, emit, emit_json
 from dialog_rl.config import Settings
 from dialog_rl.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dialog_rl.lm.model import SpeakingModel
-    from dialog_rl.lm.pretrain import HeldOut, Pretrained
+    from dialog_rl.lm.pretrain import Pretrained
     from dialog_rl.lm.versions import Version
-
-HELD_OUT = 200
-"""Conversations with customers of the validation split, on which the base is measured."""
-FIRST_HELD_OUT = 10_000_000
+    from dialog_rl.online.dialogues import Dialogues
 
 
 @click.command()
@@ -29,7 +24,12 @@ FIRST_HELD_OUT = 10_000_000
 @click.option(
     "--name", default=None, metavar="ALIAS", help="What to call the version: 'train --from ALIAS' starts there."
 )
-@click.option("--from", "start", metavar="VERSION", help="Go on with this version, at a third of the step size.")
+@click.option(
+    "--from", "starts", multiple=True, metavar="VERSION|LOG",
+    help="Go on with this version, at a third of the step size; learn from this log as well. Several.",
+)  # fmt: skip
+@click.option("--share", type=click.FloatRange(0, 1), default=0.5, show_default=True,
+              help="Of the conversations that come from logs, where there are any; 1: all.")  # fmt: skip
 @click.option("--tokens", type=click.IntRange(min=1), help="To learn from.")
 @click.option("--sharpen", type=click.FloatRange(min=0.1, max=10), default=1.0, show_default=True,
               help="Multiply the logits in the end: as 1 / temperature, but for good.")  # fmt: skip
@@ -43,7 +43,8 @@ FIRST_HELD_OUT = 10_000_000
 def pretrain(
     packs: tuple[str, ...],
     name: str | None,
-    start: str | None,
+    starts: tuple[str, ...],
+    share: float,
     tokens: int | None,
     sharpen: float,
     flawless: bool,
@@ -59,7 +60,8 @@ def pretrain(
     """Make a base model for packs, from demonstrations.
 
     The scripted expert serves simulated customers as a trainee does, with mistakes; tokenizer and model learn from that
-    alone. The same seed gives the same weights.
+    alone. The same seed gives the same weights. With --from LOG a part of the conversations is what others have said:
+    imported chats, and people's where they have agreed; one in ten is held out, and measured before and after.
     """
     if out is not None and out.exists():
         raise ConfigError(f"{out} is there already; name a folder that is not")
@@ -67,57 +69,38 @@ def pretrain(
         names = opening.all_packs(plugins, packs or ("all",))
         opening.open_stages(plugins, names)  # so that a bad pack is named before minutes are spent
         opening.prepare_torch(resolved.settings)
+        start, logs = pretraining.divided(resolved.settings, starts)
         parent = opening.open_model(resolved.settings, start) if start is not None else None
-        made = _learn(names, tokens, flawless, processes or _processes(), seed, parent)
+        recipe = pretraining.Recipe(
+            packs=names, tokens=tokens, flawless=flawless, processes=processes or _processes(), seed=seed,
+            dialogues=_dialogues(logs), share=share,
+        )  # fmt: skip
+        learnt = pretraining.learn(recipe, parent)
+        made = learnt.made
         made.policy.sharpen(sharpen)
-        trained_on = {"packs": list(names), "tokens": made.tokens, "seed": seed, "flawless": flawless}
+        trained_on: dict[str, Any] = {"packs": list(names), "tokens": made.tokens, "seed": seed, "flawless": flawless}
         trained_on["from"] = parent.version if parent is not None else ""
         trained_on["sharpened"] = sharpen
+        if recipe.dialogues is not None:
+            trained_on |= {
+                "logs": list(recipe.dialogues.logs),
+                "dialogues": len(recipe.dialogues.learned),
+                "share": share,
+            }
         version = _save(made, resolved.settings, trained_on, name=name, out=out, bf16=bf16)
-    _tell(made, version, name, as_json=as_json)
+    _tell(learnt, version, name, as_json=as_json)
+
+
+def _dialogues(logs: tuple[str, ...]) -> Dialogues | None:
+    from dialog_rl.online.dialogues import dialogues_of
+
+    return dialogues_of(logs) if logs else None
 
 
 def _processes() -> int:
     from dialog_rl.lm.threads import available_cores
 
     return available_cores()
-
-
-def _learn(
-    packs: tuple[str, ...],
-    tokens: int | None,
-    flawless: bool,
-    processes: int,
-    seed: int,
-    parent: SpeakingModel | None,
-) -> Pretrained:
-    from dialog_rl.expert import NONE, TRAINEE
-    from dialog_rl.lm import pretrain as lm_pretrain
-    from dialog_rl.lm.model import embedded_tokenizer
-    from dialog_rl.online.apprentice import Apprenticeship, demonstrations
-
-    config = lm_pretrain.PretrainConfig()
-    config = config if tokens is None else replace(config, tokens=tokens)
-    if parent is not None:
-        config = replace(config, muon_lr=config.muon_lr / 3, adam_lr=config.adam_lr / 3)
-        parent.policy.autocast = True
-    what = Apprenticeship(packs=packs, seed=seed, mistakes=NONE if flawless else TRAINEE)
-    held_out = list(demonstrations(replace(what, split="validation"), first=FIRST_HELD_OUT, count=HELD_OUT))
-    note(f"learning from demonstrations of {', '.join(packs)}; {config.tokens:,} tokens, {processes} processes")
-    with Progress("pretraining", config.tokens) as progress:
-
-        def report(at: lm_pretrain.Progress) -> None:
-            progress.at(at.tokens, f"loss {at.loss:.3f}  {at.tokens_per_second:,.0f} tokens/s")
-
-        return lm_pretrain.pretrain(
-            demonstrations(what, processes=processes),
-            seed=seed,
-            held_out=held_out,
-            config=config,
-            tokenizer=embedded_tokenizer(parent) if parent is not None else None,
-            start=parent.policy if parent is not None else None,
-            report=report,
-        )
 
 
 def _save(
@@ -141,33 +124,13 @@ def _save(
     return version
 
 
-def _tell(made: Pretrained, version: Version, name: str | None, *, as_json: bool) -> None:
-    held_out = made.held_out
+def _tell(learnt: pretraining.Learnt, version: Version, name: str | None, *, as_json: bool) -> None:
+    made = learnt.made
     if as_json:
-        from dataclasses import asdict
-
-        emit_json(
-            "pretrained",
-            {
-                "version": version.id,
-                "folder": str(version.path),
-                "name": name,
-                "tokens": made.tokens,
-                "seconds": made.wall_seconds,
-                "cpu_seconds": made.cpu_seconds,
-                "held_out": asdict(held_out) if held_out is not None else None,
-            },
-        )
+        document = {"version": version.id, "folder": str(version.path), "name": name}
+        emit_json("pretrained", {**document, **pretraining.as_document(learnt)})
         return
     emit(f"version {version.id} in {version.path}, {version.manifest.size / 1e6:.1f} MB")
-    emit(f"{made.tokens:,} tokens in {duration(made.wall_seconds)} ({duration(made.cpu_seconds)} of CPU)")
-    if held_out is not None:
-        emit(_measured(held_out))
-    emit(f"Teach it: dialog-rl train --from {name or version.id} --pack …")
-
-
-def _measured(held_out: HeldOut) -> str:
-    return (
-        f"on customers it has not seen: {held_out.loss:.3f} nats an action token, "
-        f"{100 * held_out.exact:.1f} % of the values it must copy exactly right"
-    )
+    emit(f"{made.tokens:,} tokens in {duration(made.wall_seconds)} ({duration(made.cpu_seconds)} of CPU)\n")
+    emit(pretraining.plain(learnt))
+    emit(f"\nTeach it: dialog-rl train --from {name or version.id} --pack …")

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dialog_rl.cli import opening
-from dialog_rl.cli.episodes import judged, line, open_log, spoken
+from dialog_rl.browsing.comparison import Replay
+from dialog_rl.browsing.stepping import Line
+from dialog_rl.cli import counterfactual, opening
+from dialog_rl.cli.episodes import line, open_log
 from dialog_rl.cli.options import as_json, environment_options, open_environment
 from dialog_rl.cli.output import emit, emit_json, note
 from dialog_rl.config import Settings
 from dialog_rl.conversation import Conversation, UserReply
-from dialog_rl.episode import Episode, Message, Role, StopReason, Turn
+from dialog_rl.episode import Episode, Message, Role, StopReason
 from dialog_rl.errors import CheckpointError, ConfigError, DialogRLError
 from dialog_rl.staging import scenario_of
 from dialog_rl.text import one_line
 
 if TYPE_CHECKING:
+    from dialog_rl.plugins.loading import Plugins
     from dialog_rl.staging import Stage
 
 
@@ -28,33 +30,14 @@ class ReplayDiffers(DialogRLError):
     """The same episode did not come out the same."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
-    logged: Episode
-    again: Episode
-    spoken_by: str
-    """The version that spoke this time; empty if the logged actions were played again."""
-
-    @property
-    def identical(self) -> bool:
-        return self.again == self.logged
-
-    @property
-    def first_difference(self) -> int | None:
-        """The first turn that is not the same, from 0; None if none is."""
-        pairs = zip(self.logged.turns, self.again.turns, strict=False)
-        for number, (one, other) in enumerate(pairs):
-            if _as_heard(one) != _as_heard(other):
-                return number
-        shorter = min(len(self.logged.turns), len(self.again.turns))
-        return shorter if len(self.logged.turns) != len(self.again.turns) else None
-
-
 @click.command()
 @click.argument("episode_id")
 @click.argument("where", required=False)
 @click.option("--pack", metavar="NAME|DIR", help="The pack it was made from, where that is not installed.")
 @click.option("--version", metavar="VERSION", help="Let another version speak; 'expert' for the scripted one.")
+@click.option("--from-turn", "turn", type=click.IntRange(min=0), metavar="TURN",
+              help="As logged up to this turn; from there on --version speaks (default: champion).")  # fmt: skip
+@click.option("--samples", type=click.IntRange(min=1), default=10, show_default=True, help="How often, from that turn.")
 @environment_options
 @as_json
 def replay(
@@ -62,6 +45,8 @@ def replay(
     where: str | None,
     pack: str | None,
     version: str | None,
+    turn: int | None,
+    samples: int,
     as_json: bool,
     config_file: Path | None,
     plugin: tuple[Path, ...],
@@ -71,18 +56,19 @@ def replay(
 
     With the version that spoke it, every token must come out again, bit for bit. Where that version is no longer there,
     its logged actions are played to the customer and the back office, whose every word must come out again. With
-    --version another one speaks to the same customer, and the first turn that differs is shown.
+    --version another one speaks to the same customer, and the first turn that differs is shown. With --from-turn all
+    is as it was up to a turn, and it is told how often the customer would have been served from there.
     """
     with open_log(where) as log:
         logged = log.get(episode_id)
     with open_environment(config_file, plugin, no_plugin) as (resolved, plugins):
-        if pack is None and logged.pack not in plugins.registry.scenario_packs:
-            raise ConfigError(
-                f"the episode was made from a pack {logged.pack!r}, not installed; name its folder: --pack"
-            )
-        simulated = logged.simulator in plugins.registry.user_simulators
-        simulator = logged.simulator if simulated else "agenda"
-        (stage,) = opening.open_stages(plugins, (pack or logged.pack,), simulator)
+        stage = stage_of(plugins, logged, pack)
+        if turn is not None:
+            begin = partial(begin_again, stage, logged)
+            name = version or "champion"
+            found = counterfactual.continued(begin, logged, turn, name, resolved.settings, samples)
+            counterfactual.tell(logged, turn, name, found, as_json=as_json)
+            return
         done = run_again(stage, logged, version, resolved.settings)
     if as_json:
         emit_json("replay", _document(done))
@@ -90,6 +76,16 @@ def replay(
         _tell(done)
     if version is None and not done.identical:
         raise ReplayDiffers(f"episode {episode_id} did not come out the same: turn {done.first_difference} differs")
+
+
+def stage_of(plugins: Plugins, logged: Episode, pack: str | None = None) -> Stage:
+    """Where an episode took place. `pack`: the one it was made from, where that is not installed."""
+    if pack is None and logged.pack not in plugins.registry.scenario_packs:
+        raise ConfigError(f"the episode was made from a pack {logged.pack!r}, not installed; name its folder: --pack")
+    simulated = logged.simulator in plugins.registry.user_simulators
+    simulator = logged.simulator if simulated else "agenda"
+    (stage,) = opening.open_stages(plugins, (pack or logged.pack,), simulator)
+    return stage
 
 
 def run_again(stage: Stage, logged: Episode, version: str | None, settings: Settings) -> Replay:
@@ -166,11 +162,6 @@ def begin_again(stage: Stage, logged: Episode) -> Conversation:
     )
 
 
-def _as_heard(turn: Turn) -> tuple[Any, ...]:
-    """What was said, called and answered; not with which ids or by whom."""
-    return turn.user.text, [(s.message.text, s.result.text if s.result else None) for s in turn.steps]
-
-
 def _tell(done: Replay) -> None:
     by = f"spoken by {done.spoken_by}" if done.spoken_by else "with the logged actions"
     if done.identical:
@@ -181,19 +172,16 @@ def _tell(done: Replay) -> None:
         emit(f"{done.logged.episode_id}: the same words again, {by}; ids or log-probabilities differ")
         return
     emit(f"{done.logged.episode_id}: {number} turns are the same, turn {number} differs, {by}")
-    for title, episode in (("as logged", done.logged), ("this time", done.again)):
+    logged, again = done.verdicts
+    for title, said, verdict in (
+        ("as logged", [one for turn in done.turns[number:] for one in turn.logged], logged),
+        ("this time", [one for turn in done.turns[number:] for one in turn.again], again),
+    ):
         emit(f"\n{title}:")
-        for who, text in _from_turn(episode, number):
-            click.echo(line(who, text))
-        for remark in judged(episode)[:2]:
+        for one in said or [Line(who="customer", text="(it had ended)")]:
+            click.echo(line(one.who, one.text))
+        for remark in verdict[:2]:
             emit(f"          {one_line(remark)}")
-
-
-def _from_turn(episode: Episode, number: int) -> Iterator[tuple[str, str]]:
-    """The transcript from a turn on."""
-    said = spoken(episode)
-    starts = [i for i, (who, _) in enumerate(said) if who == "customer"]
-    yield from said[starts[number] :] if number < len(starts) else [("customer", "(it had ended)")]
 
 
 def _document(done: Replay) -> dict[str, Any]:

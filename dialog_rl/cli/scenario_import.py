@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from dialog_rl.cli.output import Progress, emit, emit_json, note
 from dialog_rl.text import table
 
 if TYPE_CHECKING:
+    from dialog_rl.lint_sourced import Played
     from dialog_rl.plugins.loading import Plugins
     from dialog_rl.sources import Imported, Importer
 
@@ -34,8 +36,9 @@ def import_(
 ) -> None:
     """Read other people's scenarios in FOLDER and write packs that every command takes.
 
-    SOURCE says whose they are: tau2 for a checkout of tau2-bench, or its data folder. Every task is played by one who
-    knows what is right; what cannot be played is left out and named with the reason.
+    SOURCE says whose they are: tau2 for a checkout of tau2-bench, or its data folder; multiwoz for MultiWOZ 2.1; abcd
+    for ABCD. Every task is played by one who knows what is right; what cannot be played is left out and named with the
+    reason.
     """
     with open_environment(config_file, plugin, no_plugin) as (_, plugins):
         importer: Importer = plugins.registry.scenario_sources[source].make({})
@@ -67,27 +70,37 @@ def _proved(plugins: Plugins, importer: Importer, source: str, brought: Imported
     return {
         "pack": stage.pack.name, "folder": str(brought.folder), "tasks": played.customers + len(brought.refused),
         "playable": played.customers - len(played.failed), "splits": dict(brought.splits), "refused": refused,
-        "expert": {"ours": len(played.reached[EXPERT]), "theirs": len(played.paid[EXPERT])},
-        "does_nothing": {"ours": len(played.reached[IDLE]), "theirs": len(played.paid[IDLE])},
-        "claims": {"ours": len(played.reached[CLAIMING]), "theirs": len(played.paid[CLAIMING])},
-        "remarks": list(brought.remarks),
+        "expert": _counted(played, EXPERT), "does_nothing": _counted(played, IDLE),
+        "claims": _counted(played, CLAIMING), "remarks": list(brought.remarks),
     }  # fmt: skip
+
+
+def _counted(played: Played, agent: str) -> dict[str, int | None]:
+    """Goals an agent reached as we count, and as their own rules do; None where they have none."""
+    return {"ours": len(played.reached[agent]), "theirs": len(played.paid[agent]) if played.graded else None}
 
 
 def _tell(packs: list[dict[str, Any]]) -> None:
     headers = ["pack", "tasks", "playable", "expert", "does nothing", "only claims", "folder"]
     rows = [
         [p["pack"], str(p["tasks"]), str(p["playable"])]
-        + [f"{p[who]['ours']} ({p[who]['theirs']})" for who in ("expert", "does_nothing", "claims")]
+        + [_shown(p[who]) for who in ("expert", "does_nothing", "claims")]
         + [p["folder"]]
         for p in packs
     ]
     emit(table(headers, rows, right=[1, 2, 3, 4, 5]))
-    emit("Goals reached as we count, in brackets as their own rules count.")
+    own_rules = any(p["expert"]["theirs"] is not None for p in packs)
+    emit("Goals reached as we count" + (", in brackets as their own rules count." if own_rules else "."))
     for pack in packs:
         for remark in pack["remarks"]:
             note(f"{pack['pack']}: {remark}")
         for reason, count in Counter(pack["refused"].values()).most_common():
             emit(f"{pack['pack']}: {count} left out: {reason}")
     first = packs[0]["folder"]
-    emit(f"Try one:  dialog-rl evaluate expert --pack {first if '/' in first else f'./{first}'}")
+    splits = [split for split, count in packs[0]["splits"].items() if count]
+    met = "" if "heldout" in splits or not splits else f" --split {splits[0]}"  # evaluate meets the held-out ones
+    emit(f"Try one:  dialog-rl evaluate expert --pack {first if '/' in first else f'./{first}'}{met}")
+
+
+def _shown(reached: Mapping[str, int | None]) -> str:
+    return f"{reached['ours']}" + ("" if reached["theirs"] is None else f" ({reached['theirs']})")

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dialog_rl.cli import pack_deeds
 from dialog_rl.cli.options import as_json, environment_options, open_environment
 from dialog_rl.cli.output import counted, emit, emit_json, heading, note
+from dialog_rl.cli.pack_screen import browse
+from dialog_rl.cli.recorded_chats import chats
 from dialog_rl.cli.scenario_import import import_
-from dialog_rl.errors import ConfigError, DialogRLError, ScenarioError
+from dialog_rl.errors import ConfigError, DialogRLError
 from dialog_rl.scenario import SPLITS
 from dialog_rl.text import one_line, table
 
 if TYPE_CHECKING:
-    from dialog_rl.lint_reading import Finding
     from dialog_rl.pack import Pack
     from dialog_rl.plugins.loading import Plugins
 
@@ -36,6 +38,8 @@ def scenarios() -> None:
 
 
 scenarios.add_command(import_)
+scenarios.add_command(browse)
+scenarios.add_command(chats)
 
 
 @contextmanager
@@ -54,14 +58,12 @@ def list_(folders: tuple[Path, ...], as_json: bool, **environment: Any) -> None:
 
     rows: list[dict[str, Any]] = []
     with plugins_of(**environment) as plugins:
-        for file in sorted(
-            file for folder in folders for file in (*folder.glob("pack.yaml"), *folder.glob("*/pack.yaml"))
-        ):
+        for folder in pack_deeds.folders_with_packs(folders):
             try:
-                pack = find_pack(plugins.registry, str(file.parent.resolve()))
-                rows.append(_row(str(file.parent), pack.file.source, pack))
+                pack = find_pack(plugins.registry, str(folder.resolve()))
+                rows.append(_row(str(folder), pack.file.source, pack))
             except DialogRLError as e:
-                note(f"warning: pack {file.parent}: {one_line(str(e))}")
+                note(f"warning: pack {folder}: {one_line(str(e))}")
         for name, registration in sorted(plugins.registry.scenario_packs.items()):
             try:
                 rows.append(_row(name, registration.plugin, find_pack(plugins.registry, name)))
@@ -105,7 +107,7 @@ def show(pack: str, customer: int | None, split: str, as_json: bool, **environme
                     "pack", {**_row(pack, "", opened), "document": opened.file.model_dump(mode="json", by_alias=True)}
                 )
             else:
-                _tell_pack(opened)
+                emit("\n".join(pack_deeds.told(opened)))
             return
         stage = open_stage(plugins.registry, pack)
         ((scenario, seed),) = Customers(split=split).scenarios(stage.pack, 1, first=customer)
@@ -117,26 +119,8 @@ def show(pack: str, customer: int | None, split: str, as_json: bool, **environme
         heading(scenario.id)
         for remark in card(stage, scenario, seed):
             emit(remark)
-        emit(f"Right: {_right(scenario)}")
+        emit(f"Right: {pack_deeds.right(scenario)}")
         note("--json shows the whole document")
-
-
-def _right(scenario: Any) -> str:
-    calls = ", ".join(f"{c.tool} {dict(c.arguments)}" for c in scenario.success.db.from_actions)
-    told = "; ".join(" or ".join(c.any_of[:3]) for c in scenario.success.communicate)
-    return " · ".join(part for part in (calls and f"do {calls}", told and f"tell {told}") if part) or "change nothing"
-
-
-def _tell_pack(pack: Pack) -> None:
-    heading(f"{pack.name}: {pack.file.title or 'no title'} ({pack.language}), {pack.folder}")
-    emit("\nIntents")
-    rows = [[name, ", ".join(intent.slots), ", ".join(intent.variants)] for name, intent in pack.file.intents.items()]
-    emit(table(["intent", "the customer tells", "circumstances"], rows))
-    emit("\nTools")
-    tools = [[name, tool.kind, ", ".join(tool.arguments), tool.description] for name, tool in pack.file.tools.items()]
-    emit(table(["tool", "kind", "arguments", "what it does"], tools))
-    if pack.policy_text:
-        emit(f"\n{pack.policy_text.strip()}")
 
 
 @scenarios.command()
@@ -151,7 +135,7 @@ def lint(pack: str, seeds: int, as_json: bool, **environment: Any) -> None:
     and what is forbidden must not succeed. Exits with 1 if there is an error.
     """
     with plugins_of(**environment) as plugins:
-        folder, findings = _findings(plugins, pack, seeds)
+        folder, findings = pack_deeds.findings(plugins, pack, seeds)
     errors = sum(finding.severity == "error" for finding in findings)
     if as_json:
         from dataclasses import asdict
@@ -159,29 +143,10 @@ def lint(pack: str, seeds: int, as_json: bool, **environment: Any) -> None:
         emit_json("lint", {"pack": str(folder), "errors": errors, "findings": [asdict(f) for f in findings]})
     else:
         for finding in findings:
-            place = f": {finding.place}" if finding.place else ""
-            emit(f"{finding.severity}: {finding.file}{place}: {finding.message}")
-        emit(f"{folder}: {counted(errors, 'error')}, {counted(len(findings) - errors, 'warning')}")
+            emit(pack_deeds.line(finding))
+        emit(f"{folder}: {pack_deeds.counts(findings)}")
     if errors:
         raise PackUnsound(f"{folder}: {counted(errors, 'error')} to mend")
-
-
-def _findings(plugins: Plugins, pack: str, seeds: int) -> tuple[Path, tuple[Finding, ...]]:
-    """Where the pack is, and what is wrong with it."""
-    from dialog_rl.lint import lint as lint_pack
-    from dialog_rl.lint_sourced import findings
-    from dialog_rl.staging import is_sourced, open_stage, pack_folder
-
-    registry = plugins.registry
-    if is_sourced(registry, pack):
-        stage = open_stage(registry, pack)
-        return stage.pack.folder, findings(stage)
-    folder = pack_folder(registry, pack) if pack in registry.scenario_packs else Path(pack)
-    if not folder.is_dir():
-        known = ", ".join(sorted(registry.scenario_packs))
-        raise ScenarioError(f"there is no pack or folder {pack!r}; installed are: {known}")
-    agenda = registry.user_simulators["agenda"]
-    return folder, lint_pack(folder, lambda loaded: agenda.make({}, {"pack": loaded}), seeds=seeds)
 
 
 @scenarios.command()

@@ -8,12 +8,14 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from dialog_rl.browsing.stepping import judged
+from dialog_rl.chat.pairs import another_answer, settle
 from dialog_rl.chat.room import ChatRoom
 from dialog_rl.chat.session import ChatSession
-from dialog_rl.cli import opening
-from dialog_rl.cli.episodes import judged
+from dialog_rl.chat.talk import Talk, Talks
+from dialog_rl.cli import episodes, opening
 from dialog_rl.cli.live_rewards import RewardsAtHand
 from dialog_rl.cli.output import note
 from dialog_rl.cli.speaking import LateVoices
@@ -21,23 +23,20 @@ from dialog_rl.config import Settings, user_file
 from dialog_rl.errors import CheckpointError
 
 if TYPE_CHECKING:
+    from dialog_rl.episode import Episode
     from dialog_rl.online.receipts import Receipt
+    from dialog_rl.tui.desk import Desk
+    from dialog_rl.tui.preferences import Preferences
+
+Furnished = Callable[[Talk, "Preferences"], "Desk"]
 
 CHAMPION = "champion"
 RECORD = "screen.log"
 
 
-def converse(
-    room: ChatRoom,
-    voices: LateVoices,
-    first: Callable[[ChatRoom], ChatSession],
-    settings: Settings,
-    rewards: RewardsAtHand,
-    learn: bool | None,
-) -> int:
-    """Conversations until the person leaves; the exit code."""
+def converse(room: Talks, first: Callable[[Any], Talk], learn: bool | None, furnished: Furnished) -> int:
+    """Conversations until the person leaves; the exit code. furnished: makes the desk of a first conversation."""
     from dialog_rl.tui import app
-    from dialog_rl.tui.desk import Desk
     from dialog_rl.tui.preferences import FILE, Preferences
 
     preferences = Preferences(user_file().parent / FILE)
@@ -47,22 +46,41 @@ def converse(
     if preferences.learn and not session.begun:
         session.allow_training(True)
     _keep_a_record(room.folder / RECORD)
-    desk = Desk(
+    code, last_word = app.run(furnished(session, preferences))
+    if last_word:
+        note(last_word)
+    return code
+
+
+def own_desk(
+    room: ChatRoom, voices: LateVoices, settings: Settings, rewards: RewardsAtHand, session: Talk, chosen: Preferences
+) -> Desk:
+    """Where conversations are held in this process."""
+    from dialog_rl.tui.desk import Desk
+
+    return Desk(
         room=room,
         first=session,
         prepare=voices.prepare,
         judged=judged,
+        another=another_answer,
+        settle=settle,
         receipts=lambda session: receipts_of(session, settings),
         earlier=lambda version: earlier(settings, version),
         rewards=rewards.of_reply,
         reload=rewards.reload,
         before_turn=rewards.before_turn,
-        preferences=preferences,
+        keep_scenario=lambda episode: keep_scenario(settings, episode),
+        preferences=chosen,
     )
-    code, last_word = app.run(desk)
-    if last_word:
-        note(last_word)
-    return code
+
+
+def keep_scenario(settings: Settings, episode: Episode) -> Path:
+    from dialog_rl.browsing import scenario_files
+
+    path = episodes.scenarios_folder(settings) / scenario_files.file_name(episode.episode_id)
+    scenario_files.write(episode, path)
+    return path
 
 
 def leave_loading(code: int) -> None:
@@ -83,13 +101,13 @@ def receipts_of(session: ChatSession, settings: Settings) -> dict[str, str]:
     return {one.event_id.removeprefix("rating:"): told(one, session) for one in found}
 
 
-def told(receipt: Receipt, session: ChatSession) -> str:
+def told(receipt: Receipt, session: Talk) -> str:
     """One receipt in a few words."""
     fate, reason = str(receipt.fate), receipt.reason
     if receipt.rating.value is None:
         return ""
     if fate == "waiting" and not session.trains:
-        return "kept, and not learnt from; ctrl+l allows it"
+        return "not learnt from; ctrl+l allows it"
     if fate == "waiting" and session.ended is None:
         return (
             "learnt from once this conversation has ended" if session.learnable else "this conversation teaches nothing"

@@ -12,6 +12,7 @@ from dialog_rl.cli import opening
 from dialog_rl.cli.options import environment_options, open_environment
 from dialog_rl.cli.output import note
 from dialog_rl.cli.speaking import CHAMPION, ModelVoices, of_the_champion
+from dialog_rl.cli.updating import CHATS
 from dialog_rl.config import Settings
 from dialog_rl.errors import ConfigError
 from dialog_rl.plugins.loading import Plugins
@@ -72,10 +73,11 @@ def serve(
     flags = {"agent__version": given.pop("agent__version")}
     with open_environment(config_file, plugin, no_plugin, **flags) as (resolved, plugins):
         settings = resolved.settings
-        where = log or str(Path(settings.paths.runs) / "chat" / opening.LOG)
+        where = log or str(Path(settings.paths.runs) / CHATS / opening.LOG)
         from dialog_rl.episode_log.log import EpisodeLog
 
         with EpisodeLog.open(where) as opened:
+            opened.listener = plugins.hearing(CHATS, Path(settings.paths.runs) / CHATS)
             service = _service(settings, plugins, opened, packs or ("retail", "all"), known, given)
             version = service.room.voices.current()
             server = running.Server(
@@ -103,7 +105,7 @@ def _service(
         return stages[pack] if pack in stages else opening.open_stages(plugins, (pack,))[0]
 
     choirs = Choirs(slots=given["slots"])
-    folder = Path(settings.paths.runs) / "chat"
+    folder = Path(settings.paths.runs) / CHATS
     room = ChatRoom(folder, log, _voices(settings, log, choirs), stage, temperature=given["temperature"])
     config = ServiceConfig(
         packs=tuple(stages),

@@ -90,10 +90,11 @@ def of_the_champion(
     """
     from dialog_rl.episode_log import learning
     from dialog_rl.lm.speaker import speaks_alone
-    from dialog_rl.online.following import FollowingVoices, VersionFollower, roll_back
+    from dialog_rl.online.following import FollowingVoices, VersionFollower, keep_fresh, roll_back
     from dialog_rl.online.watch import Watch, recall
 
     stores = opening.stores(settings)
+    keep_fresh(stores[0])
     process = f"{process}-{socket.gethostname()}-{os.getpid()}"
     follower = VersionFollower(stores, confirm=lambda version: learning.serving(log, version, process))
     watch = Watch(lambda version, reason: roll_back(stores[0], version, reason, by=process))

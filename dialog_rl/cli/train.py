@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dialog_rl.cli import opening
+from dialog_rl.cli import extensions, opening, workers
 from dialog_rl.cli.looking_back import report_run
 from dialog_rl.cli.options import as_json, environment_options, interruptible, open_environment
 from dialog_rl.cli.output import Progress, emit, emit_json, note
@@ -53,7 +53,10 @@ if TYPE_CHECKING:
     metavar="SETTING=A,B,…",
     help="Try these values of a setting, several times for several; the worse half is given up again and again.",
 )
+@click.option("--tracker", "trackers", multiple=True, metavar="NAME", help="Let a plugin's tracker have the figures.")
 @click.option("--resume", metavar="RUN", help="Go on with a run, with the settings it began with.")
+@click.option("--learners", type=click.IntRange(min=1), help="Let so many processes learn together, on this machine.")
+@workers.options
 @environment_options
 @as_json
 def train(
@@ -63,6 +66,9 @@ def train(
     resume: str | None,
     more_rewards: tuple[str, ...],
     sweeps: tuple[str, ...],
+    ray: int | None,
+    ray_address: str,
+    learners: int | None,
     as_json: bool,
     config_file: Path | None,
     plugin: tuple[Path, ...],
@@ -88,13 +94,20 @@ def train(
             changed = {"train": settings.train.model_copy(update={"packs": packs})}
             settings = settings.model_copy(update={**changed, "rewards": rewards} if more_rewards else changed)
             folder = None
+        if (ray or learners) and sweeps:
+            raise ConfigError("--sweep trains in processes of its own; leave out --ray and --learners")
         if sweeps or (folder is not None and (folder / SWEEP_FILE).is_file()):
             from dialog_rl.cli.sweep import sweep
 
             sweep(settings, plugins, sweeps, folder, name=name, as_json=as_json)
             return
-        with opened_run(settings, plugins, folder, name=name, kind="train") as run:
-            teach(run, as_json=as_json)
+        with (
+            extensions.tracking(plugins.registry, settings.train.trackers) as track,
+            workers.speaking(settings, ray, ray_address) as speaking,
+            workers.learning(settings, learners) as learning,
+            opened_run(settings, plugins, folder, name=name, kind="train", **speaking, **learning) as run,
+        ):
+            teach(run, as_json=as_json, track=track)
             look = partial(report_run, run.folder, run.rewards, plugins, as_json=as_json)
             finish(run, as_json=as_json, before_telling=look)
 
@@ -108,7 +121,9 @@ def named_reward(text: str) -> Reward:
         raise ConfigError(f"--reward {text!r}: write NAME or NAME=WEIGHT, with a number") from None
 
 
-def teach(run: Run, *, as_json: bool = False) -> list[UpdateProgress]:
+def teach(
+    run: Run, *, as_json: bool = False, track: extensions.Track = lambda step, figures: None
+) -> list[UpdateProgress]:
     """Run the trainer to its end, with progress; Ctrl-C makes a checkpoint and raises KeyboardInterrupt."""
     trainer, config = run.trainer, run.trainer.config
     seen: list[UpdateProgress] = []
@@ -120,6 +135,7 @@ def teach(run: Run, *, as_json: bool = False) -> list[UpdateProgress]:
             for update in trainer.run(cancelled=cancelled):
                 seen.append(update)
                 progress.at(update.dialogues, summary_line(update))
+                track(update.update, asdict(update))
                 if as_json:
                     emit_json("update", asdict(update))
         if cancelled() and trainer.done:

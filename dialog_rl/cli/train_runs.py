@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,10 @@ from dialog_rl.scoring import Reward as RewardInstance
 from dialog_rl.staging import Stage
 
 if TYPE_CHECKING:
+    from dialog_rl.lm.rollouts import Rollouts
     from dialog_rl.online.casting import Source
     from dialog_rl.online.trainer import Trainer
+    from dialog_rl.rl.learner import Learner
 
 RUN_FILE = "run.json"
 MANIFEST = "manifest.json"
@@ -42,11 +45,19 @@ class Run:
 
 @contextmanager
 def opened_run(
-    settings: Settings, plugins: Plugins, folder: Path | None, *, name: str | None = None, kind: str = "train"
+    settings: Settings,
+    plugins: Plugins,
+    folder: Path | None,
+    *,
+    name: str | None = None,
+    kind: str = "train",
+    speak: Rollouts | None = None,
+    learn: Callable[..., Learner] | None = None,
 ) -> Iterator[Run]:
-    """A trainer at its beginning or, given a run's folder, at its last valid checkpoint.
+    """A trainer at its beginning or, given a run's folder, at its last valid checkpoint. speak, learn: as `Trainer`
+    takes them.
 
-    Raises TrainingError if another process is training in that folder.
+    A run that cannot begin leaves no folder. Raises TrainingError if another process is training in that folder.
     """
     config = train_config(settings.train)
     stages = [_source(plugins, pack) for pack in settings.train.packs]
@@ -61,14 +72,17 @@ def opened_run(
     fresh = folder is None
     folder = place = opening.new_run(settings, name, kind) if folder is None else folder
     from dialog_rl.evaluation.remembering import RememberingPolicy
+    from dialog_rl.lm.rollouts import rollouts
     from dialog_rl.online.trainer import Trainer
     from dialog_rl.online.training_record import held
+    from dialog_rl.rl.learner import Learner
 
     reference.policy = RememberingPolicy(reference.policy)
-    with held(folder):
+    with _gone_unless_begun(folder, fresh=fresh), held(folder):
         trainer = Trainer(
             folder, stages, model, reference, rewards, config,
-            algorithm=algorithm_of(plugins.registry, settings.train), plugins=plugins,
+            algorithm=algorithm_of(plugins.registry, settings.train), plugins=plugins, speak=speak or rollouts,
+            learn=learn or Learner,
         )  # fmt: skip
         if fresh:
             # The version by its id, so that resuming starts from the same weights whatever the name means by then.
@@ -81,6 +95,17 @@ def opened_run(
                 note(f"warning: passed over {rejected.path.name}: {rejected.reason}")
             note(f"{folder}: going on after update {trainer.done} of {config.updates}")
         yield Run(folder=folder, trainer=trainer, settings=settings, rewards=rewards)
+
+
+@contextmanager
+def _gone_unless_begun(folder: Path, *, fresh: bool) -> Iterator[None]:
+    """What cannot begin must not keep the name that the next attempt is given."""
+    try:
+        yield
+    except BaseException:
+        if fresh and not (folder / RUN_FILE).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _source(plugins: Plugins, name: str) -> Stage | Source:

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from dialog_rl.rl.learner_config import LearnerConfig
 
 CONTRACT = ("name", "needs", "advantages", "loss")
+_SAME = (
+    "slots", "temperature", "seed", "checkpoint_every", "group", "temperature_end", "warmup", "last_layers",
+    "per_pack", "validate_every", "validation", "patience", "tuition_every", "tuition",
+)  # fmt: skip
+"""What is called the same in the settings and in the trainer's configuration."""
 
 
 def algorithm_of(registry: Registry, settings: Train) -> Algorithm:
@@ -42,7 +47,7 @@ def train_config(settings: Train) -> TrainConfig:
     """The trainer's configuration: its own defaults, but for what is set."""
     from dialog_rl.online.practice import Strategy
     from dialog_rl.online.train_config import TrainConfig
-    from dialog_rl.rl.algorithms.ppo import Level
+    from dialog_rl.rl.choices import Level
     from dialog_rl.rl.schedules import Schedule
 
     base = TrainConfig()
@@ -51,10 +56,6 @@ def train_config(settings: Train) -> TrainConfig:
         clip=settings.clip,
     )  # fmt: skip
     dialogues = settings.dialogues or base.dialogues
-    same = (
-        "slots", "temperature", "seed", "checkpoint_every", "group", "temperature_end", "warmup", "last_layers",
-        "per_pack", "validate_every", "validation", "patience", "tuition_every", "tuition",
-    )  # fmt: skip
     return _changed(
         base,
         dialogues=dialogues,
@@ -64,13 +65,32 @@ def train_config(settings: Train) -> TrainConfig:
         practice=settings.practice and Strategy(settings.practice),
         learner=_learner(settings, base.learner),
         ppo=ppo,
-        **{name: getattr(settings, name) for name in same},
+        **{name: getattr(settings, name) for name in _SAME},
     )
 
 
+def in_force(settings: Train) -> dict[str, Any]:
+    """Every setting by name with the value that a training would run with: what is set, or the trainer's own."""
+    config = train_config(settings)
+    learner, kl, ppo = config.learner, config.learner.kl, config.ppo
+    return {
+        **settings.model_dump(),
+        **{name: getattr(config, name) for name in (*_SAME, "dialogues", "batch", "schedule", "practice")},
+        **{name: getattr(ppo, name) for name in ("level", "gamma", "lam", "clip")},
+        "kl": kl.coef,
+        "kl_estimator": kl.estimator,
+        "kl_place": kl.place,
+        "kl_target": kl.target,
+        **{name: getattr(learner, name) for name in ("learning_rate", "epochs", "kl_stop", "entropy_target")},
+        "minibatch": learner.minibatch_episodes,
+        "entropy": learner.entropy_coef,
+        "imitation": learner.imitation_coef,
+    }
+
+
 def _learner(settings: Train, base: LearnerConfig) -> LearnerConfig:
+    from dialog_rl.rl.choices import KLEstimator
     from dialog_rl.rl.kl import KLPlace
-    from dialog_rl.rl.losses import KLEstimator
 
     kl: Mapping[str, Any] = {
         "coef": settings.kl,

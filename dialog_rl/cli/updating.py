@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from dialog_rl.cli import opening
 from dialog_rl.cli.output import note
 from dialog_rl.config import Settings
 from dialog_rl.errors import ConfigError
-from dialog_rl.plugins.loading import Plugins
+from dialog_rl.plugins.loading import Plugins, facts_of
 from dialog_rl.plugins.rewards import build_rewards
 from dialog_rl.scoring import Reward, RewardSpec
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dialog_rl.online.lease import Lease
     from dialog_rl.online.lessons import RatingsInUse
     from dialog_rl.online.study import Material
-    from dialog_rl.online.updater import Updater
+    from dialog_rl.online.updater import Report, Updater
     from dialog_rl.online.version_store import VersionStore
 
 CHATS = "chat"
@@ -133,6 +133,18 @@ def material(settings: Settings, plugins: Plugins, wanted: Wanted, store: Versio
         live_rewards=lambda ratings: live_rewards(plugins, ratings),
         simulated_rewards=opening.open_rewards(settings, plugins),
     )
+
+
+def told_to(plugins: Plugins, updater: Updater, reports: Iterator[Report]) -> Iterator[Report]:
+    """The reports, each told to the observers first; and so is another champion, whoever promoted it."""
+    run = facts_of(updater.run, updater.folder)
+    champion = updater.course.champion
+    for report in reports:
+        plugins.notify("on_update_end", run=run, stats=asdict(report.record))
+        if updater.course.champion != champion:
+            champion = updater.course.champion
+            plugins.notify("on_version_promoted", run=run, version=champion)
+        yield report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,16 +48,18 @@ def own_store(settings: Settings) -> Path:
 def list_(as_json: bool) -> None:
     """List your versions, oldest first, and those that came with the program."""
     settings = resolve().settings
-    rows = [row for store in reversed(opening.stores(settings)) for row in _rows(store, settings)]
+    rows = version_rows(settings)
     if as_json:
         emit_json("versions", {"store": str(own_store(settings)), "versions": rows})
         return
     headers = ["version", "aliases", "made by", "from", "trained on", "state"]
-    cells = [
-        [r["id"], ", ".join(r["aliases"]), r["created_by"], r["parent"], _learnt(r["trained_on"]), r["state"]]
-        for r in rows
-    ]
+    cells = [[r["id"], ", ".join(r["aliases"]), r["created_by"], r["parent"], r["learnt"], r["state"]] for r in rows]
     emit(table(headers, cells))
+
+
+def version_rows(settings: Settings) -> list[dict[str, Any]]:
+    """Every version there is, those shipped first, then one's own from the oldest on."""
+    return [row for store in reversed(opening.stores(settings)) for row in _rows(store, settings)]
 
 
 def _rows(store: Path, settings: Settings) -> Iterator[dict[str, Any]]:
@@ -75,6 +77,7 @@ def _rows(store: Path, settings: Settings) -> Iterator[dict[str, Any]]:
             "path": str(folder),
             "shipped": shipped,
             "aliases": sorted(aliases),
+            "learnt": _learnt(manifest.trained_on),
             "state": "shipped" if shipped else _state(lines, manifest.id),
         }
 

@@ -23,8 +23,9 @@ from dialog_rl.faults import fp
 
 logger = logging.getLogger(__name__)
 
-_RELATED = re.compile(r"(?:goes on from|went on as) (\S+?)(?:,| from|$)")
+_NAMING = ("goes on from", "went on as")
 """How a conversation's note names the one it branched off, or the one that goes on from it."""
+_RELATED = re.compile(rf"(?:{'|'.join(_NAMING)}) (\S+?)(?:,| from|$)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,20 +46,19 @@ def related(log: EpisodeLog, episode_ids: Iterable[str]) -> tuple[str, ...]:
     Raises EpisodeLogError for one that is not in the log.
     """
     links: dict[str, set[str]] = {}
-    present: set[str] = set()
-    for event in log.events(kinds=(Kind.EPISODE, Kind.BEGIN)):
-        present.add(event.episode_id)
+    for event in log.events(kinds=(Kind.EPISODE, Kind.BEGIN), texts=_NAMING):
         for other in _RELATED.findall(event.document.get("note", "")):
             links.setdefault(event.episode_id, set()).add(other)
             links.setdefault(other, set()).add(event.episode_id)
     wanted, waiting = dict[str, None](), list(episode_ids)
     while waiting:
         name = waiting.pop(0)
-        if name not in present:
+        if name in wanted:
+            continue
+        if name not in log and log.open_conversation(name) is None:
             raise EpisodeLogError(f"{log.name}: there is no conversation {name!r}")
-        if name not in wanted:
-            wanted[name] = None
-            waiting += sorted(links.get(name, ()))
+        wanted[name] = None
+        waiting += sorted(links.get(name, ()))
     return tuple(wanted)
 
 

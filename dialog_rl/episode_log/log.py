@@ -7,14 +7,16 @@ with EpisodeLog.open("episodes.sqlite") as log:
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select
 
 from dialog_rl.episode import (
     Episode,
@@ -36,6 +38,8 @@ from dialog_rl.errors import EpisodeLogError
 _EVENTS = select(schema.events, schema.episodes.c.split, schema.episodes.c.run)
 _PAGE = 200
 """Rows read in one transaction: a long one would hold up the writer."""
+_LATEST = 50
+"""The same of somebody who looks at the newest: about as many as are shown at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +51,11 @@ class Query:
     run: str | None = None
     stop: StopReason | None = None
     policy: str | None = None
-    """A policy version that made at least one of the steps."""
+    """A policy version that made at least one of the steps, or the beginning of its id."""
+    text: str | None = None
+    """What occurs anywhere in the episode's document: in what was said, in its scenario, in its id. Case is ignored."""
+    rated: bool | None = None
+    """Whether anybody ever rated it or a turn of it."""
 
 
 ALL = Query()
@@ -88,6 +96,9 @@ class EpisodeLog:
         self.database = database
         """For the rooms of this package alone."""
         self.writer = Writer(database)
+        self.listener: Callable[[Episode | Rating], None] = lambda _: None
+        """Told of every episode and rating that was logged through this object, once it is durable. An episode or
+        rating that is sent again may be told again."""
 
     @classmethod
     def open(cls, where: str | Path, *, read_only: bool = False) -> Self:
@@ -123,12 +134,16 @@ class EpisodeLog:
         split: None takes it from the scenario. An episode that is in the log already stays as it is, under the run it
         came with; the same id with another content raises EpisodeLogError. Closes the conversation of this id.
         """
-        return self.writer.append([records.episode_event(episode, run=run, split=split)])[0]
+        return self.append_many([episode], run=run, split=split)[0]
 
     def append_many(self, episodes: Iterable[Episode], *, run: str = "", split: str | None = None) -> tuple[int, ...]:
         """`append` for many in one transaction: all of them or none."""
+        episodes = list(episodes)
         events = [records.episode_event(episode, run=run, split=split) for episode in episodes]
-        return self.writer.append(events) if events else ()
+        logged = self.writer.append(events) if events else ()
+        for episode in episodes:
+            self.listener(episode)
+        return logged
 
     def rate(self, rating: Rating, *, event_id: str = "") -> int:
         """Log what a person thought. The episode, or the open conversation, and the turn must be in the log.
@@ -136,7 +151,9 @@ class EpisodeLog:
         event_id: an id of the caller's that makes sending the same rating twice harmless.
         """
         turns = self.turns_of(rating.episode_id)
-        return self.writer.append([records.rating_event(rating, event_id=event_id, finished_turns=turns)])[0]
+        logged = self.writer.append([records.rating_event(rating, event_id=event_id, finished_turns=turns)])[0]
+        self.listener(rating)
+        return logged
 
     def consent(self, episode_id: str, *, train: bool, event_id: str = "") -> int:
         """Log whether a person lets this conversation be trained on. Without such an event nobody was asked."""
@@ -168,7 +185,24 @@ class EpisodeLog:
         rows = schema.episodes.c
         joined = _EVENTS.join_from(schema.episodes, schema.events, rows.seq == schema.events.c.seq)
         for event in self._pages(joined.where(*_conditions(query)), rows.seq, since):
-            yield LoggedEpisode(seq=event.seq, episode=_episode(event), split=event.split, run=event.run)
+            yield _logged(event)
+
+    def backwards(self, query: Query = ALL, *, before: int | None = None) -> Iterator[LoggedEpisode]:
+        """The same from the newest to the oldest, those before the cursor `before`; read a page at a time."""
+        rows = schema.episodes.c
+        joined = _EVENTS.join_from(schema.episodes, schema.events, rows.seq == schema.events.c.seq)
+        wanted = joined.where(*_conditions(query)).order_by(rows.seq.desc()).limit(_LATEST)
+        while True:
+            with self.database.read() as connection:
+                page = connection.execute(wanted if before is None else wanted.where(rows.seq < before)).all()
+            yield from (_logged(_event(row)) for row in page)
+            if len(page) < _LATEST:
+                return
+            before = page[-1].seq
+
+    def latest(self, query: Query = ALL, *, count: int) -> list[LoggedEpisode]:
+        """The last so many episodes that fit, newest first."""
+        return list(islice(self.backwards(query), count))
 
     def count(self, query: Query = ALL, *, since: int = 0) -> int:
         """How many episodes fit."""
@@ -177,9 +211,14 @@ class EpisodeLog:
             counted = select(func.count()).select_from(schema.episodes).where(rows.seq > since, *_conditions(query))
             return connection.scalars(counted).one()
 
-    def events(self, *, since: int = 0, kinds: Sequence[str] = ()) -> Iterator[LoggedEvent]:
-        """Everything that happened after the cursor, in order: what a follower reads. kinds: only these, if any."""
-        conditions = [schema.events.c.kind.in_([str(kind) for kind in kinds])] if kinds else []
+    def events(self, *, since: int = 0, kinds: Sequence[str] = (), texts: Sequence[str] = ()) -> Iterator[LoggedEvent]:
+        """Everything that happened after the cursor, in order: what a follower reads. kinds: only these, if any; texts:
+        only those with one of these in their document.
+        """
+        table = schema.events.c
+        conditions: list[ColumnElement[bool]] = [table.kind.in_([str(kind) for kind in kinds])] if kinds else []
+        if texts:
+            conditions.append(or_(*(table.body.contains(text, autoescape=True) for text in texts)))
         return self._select(*conditions, since=since)
 
     def find(self, event_id: str) -> LoggedEvent | None:
@@ -194,9 +233,9 @@ class EpisodeLog:
         """Conversations with people whose episode was recorded before a moment, in seconds since the epoch."""
         begun = select(schema.events.c.episode_id).where(schema.events.c.kind == str(Kind.BEGIN))
         table = schema.events.c
-        for event in self._select(table.kind == str(Kind.EPISODE), table.episode_id.in_(begun)):
-            if event.recorded_at < moment:
-                yield event.episode_id
+        old = table.recorded_at < moment
+        for event in self._select(table.kind == str(Kind.EPISODE), old, table.episode_id.in_(begun)):
+            yield event.episode_id
 
     def last_seq(self) -> int:
         """The sequence number of the latest event; 0 in an empty log."""
@@ -208,13 +247,26 @@ class EpisodeLog:
 
         One that has no value but tags, a comment or a correction says something all the same.
         """
-        holding: dict[tuple[str, int | None], Rating] = {}
+        return tuple(rating for _, rating in self.named_ratings(episode_id))
+
+    def named_ratings(self, episode_id: str) -> tuple[tuple[str, Rating], ...]:
+        """The same, each with the id of the event that it came with."""
+        holding: dict[tuple[str, int | None], tuple[str, Rating]] = {}
         about = schema.events.c.episode_id == episode_id
         for event in self._select(about, schema.events.c.kind == str(Kind.RATING)):
             rating = records.rating_from_json(event.document)
             holding.pop((rating.rater, rating.turn), None)
-            holding[rating.rater, rating.turn] = rating
-        return tuple(rating for rating in holding.values() if not rating.says_nothing)
+            holding[rating.rater, rating.turn] = event.event_id.removeprefix(f"{Kind.RATING}:"), rating
+        return tuple((name, rating) for name, rating in holding.values() if not rating.says_nothing)
+
+    def rated(self, episode_ids: Sequence[str]) -> Counter[str]:
+        """Of each of these how many opinions hold, one of each rater on each turn."""
+        last: dict[tuple[str, int | None, str], bool] = {}
+        table = schema.events.c
+        for event in self._select(table.kind == str(Kind.RATING), table.episode_id.in_(episode_ids)):
+            rating = records.rating_from_json(event.document)
+            last[rating.episode_id, rating.turn, rating.rater] = not rating.says_nothing
+        return Counter(episode_id for (episode_id, _, _), holds in last.items() if holds)
 
     def consented(self, episode_id: str) -> bool | None:
         """Whether the conversation may be trained on, by the last word on it; None if nobody was asked."""
@@ -224,9 +276,10 @@ class EpisodeLog:
 
     def open_conversations(self) -> Iterator[OpenConversation]:
         """Conversations without an end, oldest first: the ones to offer for resuming after a crash."""
-        closed = select(schema.episodes.c.episode_id)
         table = schema.events.c
-        for event in self._select(table.kind == str(Kind.BEGIN), table.episode_id.not_in(closed)):
+        # NOT IN would compare every beginning with every end as soon as these do not fit into a server's work_mem.
+        closed = exists().where(schema.episodes.c.episode_id == table.episode_id).correlate(schema.events)
+        for event in self._select(table.kind == str(Kind.BEGIN), ~closed):
             yield self._open_conversation(event)
 
     def open_conversation(self, episode_id: str) -> OpenConversation | None:
@@ -300,8 +353,24 @@ def _conditions(query: Query) -> list[ColumnElement[bool]]:
     fields = ((rows.pack, query.pack), (rows.split, query.split), (rows.run, query.run), (rows.stop, query.stop))
     conditions: list[ColumnElement[bool]] = [column == str(value) for column, value in fields if value is not None]
     if query.policy is not None:
-        made = select(schema.episode_policies.c.seq).where(schema.episode_policies.c.version == query.policy)
-        conditions.append(rows.seq.in_(made))
+        version = schema.episode_policies.c.version
+        # A text is never before its own beginning, in any collation: so the index is entered where the ids begin.
+        begins = (version >= query.policy, version.startswith(query.policy, autoescape=True))
+        conditions.append(rows.seq.in_(select(schema.episode_policies.c.seq).where(*begins)))
+    if query.text is not None:
+        table = schema.events.c
+        as_written = json.dumps(query.text)[1:-1]
+        conditions.append(
+            rows.seq.in_(
+                select(table.seq).where(
+                    table.kind == str(Kind.EPISODE), table.body.icontains(as_written, autoescape=True)
+                )
+            )
+        )
+    if query.rated is not None:
+        ratings = schema.events.alias()
+        rated = exists().where(ratings.c.episode_id == rows.episode_id, ratings.c.kind == str(Kind.RATING))
+        conditions.append(rated if query.rated else ~rated)
     return conditions
 
 
@@ -311,6 +380,10 @@ def _event(row: Any) -> LoggedEvent:
         document=records.decode(row.body, row.sha256, row.event_id), sha256=row.sha256, recorded_at=row.recorded_at,
         run=row.run or "", split=row.split or "",
     )  # fmt: skip
+
+
+def _logged(event: LoggedEvent) -> LoggedEpisode:
+    return LoggedEpisode(seq=event.seq, episode=_episode(event), split=event.split, run=event.run)
 
 
 def _episode(event: LoggedEvent) -> Episode:

@@ -75,6 +75,7 @@ episode_policies = Table(
     metadata,
     Column("version", Text, primary_key=True),
     Column("seq", _SEQ, primary_key=True, autoincrement=False),
+    Index("policies_of_episode", "seq"),
 )
 leases = Table(
     "leases",
@@ -105,9 +106,16 @@ def _second(connection: Connection) -> None:
     fp("log.migrate.table")
 
 
+def _third(connection: Connection) -> None:
+    for index in episode_policies.indexes:
+        index.create(connection, checkfirst=True)  # a new log has it from the first migration
+    fp("log.migrate.table")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(name="events, episodes and their policies", apply=_first),
     Migration(name="leases", apply=_second),
+    Migration(name="policies by episode", apply=_third),
 )
 
 

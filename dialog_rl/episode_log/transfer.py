@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from dialog_rl.episode_log.learning import Plan, Used, Verdict
 from dialog_rl.episode_log.log import ALL, EpisodeLog, Query
 from dialog_rl.episode_log.records import Kind, LoggedEvent, NewEvent
 from dialog_rl.errors import EpisodeLogError
+from dialog_rl.text import one_line
 
 _BATCH = 200
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -165,19 +167,12 @@ class _Reader:
 
     def take(self, line: bytes, number: int) -> None:
         where = f"{self._name}, line {number}"
-        try:
-            read = _read(line)
-            if read.kind not in _SHAPES:
-                self._skipped[read.kind] += 1
-                return
+        read = read_line(line, where)
+        if read.kind not in _SHAPES:
+            self._skipped[read.kind] += 1
+            return
+        with _saying(where):
             event = self._event(read)
-        except ValidationError as e:
-            fault = e.errors(include_input=False, include_url=False)[0]
-            raise EpisodeLogError(f"{where}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
-        except (ValueError, RecursionError) as e:
-            raise EpisodeLogError(f"{where}: not a line of JSON: {e}") from None
-        except EpisodeLogError as e:
-            raise EpisodeLogError(f"{where}: {e}") from None
         self._batch.append(event)
         if len(self._batch) >= _BATCH:
             self._append_batch()
@@ -225,6 +220,27 @@ class _Reader:
         turns = self._turns.get(rating.episode_id)
         turns = self._log.turns_of(rating.episode_id) if turns is None else turns
         return records.rating_event(rating, event_id=key, finished_turns=turns)
+
+
+def read_line(line: bytes, where: str) -> LogLine:
+    """One line of an exported log, its shape checked. Raises EpisodeLogError that begins with `where`."""
+    with _saying(where):
+        return _read(line)
+
+
+@contextmanager
+def _saying(where: str) -> Iterator[None]:
+    """Whatever is wrong with a line becomes an error that says which."""
+    try:
+        yield
+    except ValidationError as e:
+        fault = e.errors(include_input=False, include_url=False)[0]
+        place = one_line(".".join(map(str, fault["loc"])), 120)
+        raise EpisodeLogError(f"{where}: {place}: {one_line(fault['msg'])}") from None
+    except (ValueError, RecursionError) as e:
+        raise EpisodeLogError(f"{where}: not a line of JSON: {one_line(str(e))}") from None
+    except EpisodeLogError as e:
+        raise EpisodeLogError(f"{where}: {e}") from None
 
 
 def _read(line: bytes) -> LogLine:

@@ -50,17 +50,28 @@ class Gaming:
 def gaming(
     name: str, episodes: Sequence[Episode], rewards: Sequence[Reward], combine: Combine | None = None
 ) -> Gaming | None:
-    """What the rewards pay in these episodes, as training would add them up. None where too few say what success is.
+    """What the rewards pay in these episodes, as training would add them up. None where too few say what success is."""
+    return gaming_of(name, *paid_leniently(episodes, rewards, combine))
+
+
+def paid_leniently(
+    episodes: Sequence[Episode], rewards: Sequence[Reward], combine: Combine | None = None
+) -> tuple[list[ScoredEpisode], dict[str, float]]:
+    """The episodes that have a reward, and the components' weights.
 
     A reward that fails abstains. Constraints cost what they cost at the beginning of a run: nothing.
     """
     lenient = [replace(reward, on_failure=OnFailure.ABSTAIN) for reward in rewards]
     combination = Combination(lenient, combine)
-    scored = [one for one in combination.score(episodes) if succeeded(one.episode) is not None]
-    weights = combination.weights()
+    return combination.score(episodes), combination.weights()
+
+
+def gaming_of(name: str, scored: Sequence[ScoredEpisode], weights: Mapping[str, float]) -> Gaming | None:
+    """The same of episodes that were scored already."""
+    scored = [one for one in scored if succeeded(one.episode) is not None]
     if len(scored) < LEAST:
         return None
-    paid = [_total(one) for one in scored]
+    paid = [total(one) for one in scored]
     good = [value for one, value in zip(scored, paid, strict=True) if succeeded(one.episode)]
     bad = [value for one, value in zip(scored, paid, strict=True) if not succeeded(one.episode)]
     success_pays = statistics.fmean(good) - statistics.fmean(bad) if good and bad else None
@@ -78,7 +89,8 @@ def gaming(
     )
 
 
-def _total(one: ScoredEpisode) -> float:
+def total(one: ScoredEpisode) -> float:
+    """What an episode earned in all."""
     return one.reward + sum(one.step_rewards)
 
 

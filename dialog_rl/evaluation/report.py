@@ -1,48 +1,34 @@
-"""An evaluation as text for a terminal, as Markdown and as a JSON document."""
+"""An evaluation as text for a terminal and as a JSON document; `chapters` makes pages of it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from dialog_rl import failures
 from dialog_rl.episode import Episode
 from dialog_rl.evaluation import gaming
 from dialog_rl.evaluation.statistics import Interval, Paired, Share
-from dialog_rl.evaluation.suites import Evaluation, Summary
+from dialog_rl.evaluation.suites import Evaluation
+from dialog_rl.evaluation.summaries import Summary
 from dialog_rl.text import one_line, table
 
 Cell = Callable[[Summary], str]
+HOLES = (failures.IDLE, failures.UNJUDGED, failures.RULES, failures.NOT_OURS)
+WHY, HANDING_OVER = "why it failed, conversations", "giving over to a person"
 
 
 def plain(found: Evaluation) -> str:
     """For a terminal: one column a contestant."""
-    parts = [describe(found), "", table(*_figures(found), right=_all_but_first(found))]
-    for title, headers, rows in _breakdowns(found):
+    parts = [describe(found), "", table(*figures(found), right=_all_but_first(found))]
+    for title, headers, rows in breakdowns(found):
         parts += ["", table([title, *headers[1:]], rows, right=_all_but_first(found))]
     parts += ["", *comparisons(found)]
-    for title, lines in _pay(found):
+    for title, lines in pay(found):
         parts += ["", title, *(f"  {line}" for line in lines)]
     return "\n".join(parts).rstrip()
-
-
-def markdown(found: Evaluation, title: str = "Evaluation") -> str:
-    """For a file: the same figures as Markdown tables."""
-    parts = [f"# {title}", "", describe(found), "", markdown_table(*_figures(found))]
-    for name, headers, rows in _breakdowns(found):
-        parts += ["", f"## {name[:1].upper()}{name[1:]}", "", markdown_table(headers, rows)]
-    lines = comparisons(found)
-    if lines:
-        parts += ["", "## Differences", "", *(f"- {line}" for line in lines)]
-    for name, lines in _pay(found):
-        parts += [
-            "",
-            f"## {markdown_text(name[:1].upper() + name[1:])}",
-            "",
-            *(f"- {markdown_text(line)}" for line in lines),
-        ]
-    return "\n".join([*parts, "", INTERVALS, ""])
 
 
 INTERVALS = (
@@ -52,25 +38,27 @@ INTERVALS = (
 
 
 def describe(found: Evaluation) -> str:
-    return f"{customers(found)}, {found.suite['simulator']} simulator, seed {found.suite['seed']}"
+    seed = "" if found.suite["seed"] is None else f", seed {found.suite['seed']}"
+    return f"{customers(found)}, {found.suite['simulator']} simulator{seed}"
 
 
 def customers(found: Evaluation) -> str:
     """Who was met, whoever played them."""
     suite: Mapping[str, Any] = found.suite
     trials = f" × {suite['trials']} conversations" if suite["trials"] != 1 else ""
-    phrasing = "phrasing they were trained on" if suite["phrasing"] == "train" else "phrasing never trained on"
+    phrasing = "phrasing of training" if suite["phrasing"] == "train" else "phrasing never trained on"
     if suite["phrasing"] not in ("train", "heldout"):
         phrasing = f"{suite['phrasing']} phrasing"
     each = " a pack" if len(suite["packs"]) > 1 else ""
     return f"{', '.join(suite['packs'])}: {suite['goals']} {suite['split']} customers{each}{trials}, {phrasing}"
 
 
-def _figures(found: Evaluation) -> tuple[list[str], list[list[str]]]:
+def figures(found: Evaluation) -> tuple[list[str], list[list[str]]]:
+    """Headers and rows: what is measured, a column a contestant."""
     trials = max((len(s.pass_hat) for s in found.summaries), default=0)
     rows: list[tuple[str, Cell]] = [
         ("success", lambda s: percent_interval(s.success_interval)),
-        *((f"pass^{k}", _pass_hat(k)) for k in range(2, trials + 1)),
+        *((f"pass^{k}", pass_hat(k)) for k in range(2, trials + 1)),
         *_by_benchmark(found),
         ("refused rightly", lambda s: share_cell(s.impossible)),
         ("rules broken", lambda s: share_cell(s.violations)),
@@ -94,10 +82,14 @@ def _by_benchmark(found: Evaluation) -> list[tuple[str, Cell]]:
         return []
     bases = sorted({basis for s in found.summaries for basis in s.by_basis})
     unjudged = sorted({name for s in found.summaries for name in s.unjudged})
+    holes = [name for name in HOLES if any(s.holes.get(name) for s in found.summaries)]
+    trials = max((len(s.benchmark_pass_hat) for s in found.summaries), default=0)
     return [
         ("success by their rules", lambda s: share_cell(s.benchmark)),
+        *((f"  pass^{k}", pass_hat(k, theirs=True)) for k in range(2, trials + 1)),
         *((f"  {basis}", _basis(basis)) for basis in bases),
         *((f"  {name}, not judged", _unjudged(name)) for name in unjudged),
+        *((f"  of these: {name}", _hole(name)) for name in holes),
     ]
 
 
@@ -109,31 +101,71 @@ def _unjudged(name: str) -> Cell:
     return lambda s: f"in {s.unjudged.get(name, 0)}"
 
 
-def _pass_hat(k: int) -> Cell:
-    return lambda s: percent_interval(s.pass_hat[k - 1]) if len(s.pass_hat) >= k else "–"
+def _hole(name: str) -> Cell:
+    return lambda s: f"{s.holes.get(name, 0)} of {s.benchmark.hits}"
 
 
-def _breakdowns(found: Evaluation) -> list[tuple[str, list[str], list[list[str]]]]:
-    """(title, headers, rows) for each way of splitting success up that says something."""
-    made: list[tuple[str, list[str], list[list[str]]]] = []
-    groups: list[tuple[str, Callable[[Summary], Mapping[str, Share]]]] = [
-        ("by pack", lambda s: s.by_pack),
-        ("by intent", lambda s: s.by_intent),
-    ]
-    names = [one_line(s.name, 40) for s in found.summaries]
-    for title, of in groups:
+def pass_hat(k: int, *, theirs: bool = False) -> Cell:
+    """The cell of pass^k, by our rules or by the benchmark's."""
+
+    def cell(s: Summary) -> str:
+        found = s.benchmark_pass_hat if theirs else s.pass_hat
+        return percent_interval(found[k - 1]) if len(found) >= k else "–"
+
+    return cell
+
+
+def splits(found: Evaluation) -> list[tuple[str, dict[str, list[Share | None]]]]:
+    """Each way of splitting success up that says something: a group's label → its share, a contestant each."""
+    ways: Mapping[str, Callable[[Summary], Mapping[str, Share]]] = {
+        "by pack": lambda s: s.by_pack,
+        "by intent": lambda s: s.by_intent,
+        "by what sets customers apart": lambda s: s.by_trait,
+    }
+    made: list[tuple[str, dict[str, list[Share | None]]]] = []
+    for title, of in ways.items():
         keys = sorted({key for s in found.summaries for key in of(s)})
         if len(keys) > 1:
-            rows = [[one_line(key, 60), *(share_cell(of(s).get(key)) for s in found.summaries)] for key in keys]
-            made.append((title, ["", *names], rows))
-    rules = sorted({rule for s in found.summaries for rule in s.violations_by_rule})
-    if rules:
-        rows = [[rule, *(str(s.violations_by_rule.get(rule, 0)) for s in found.summaries)] for rule in rules]
-        made.append(("rules broken, times", ["", *names], rows))
+            made.append((title, {label(key, found): [of(s).get(key) for s in found.summaries] for key in keys}))
     return made
 
 
-def _pay(found: Evaluation) -> list[tuple[str, list[str]]]:
+def label(key: str, found: Evaluation) -> str:
+    """A group's name for people, who need no pack's name before it where there is but one."""
+    packs: Any = found.suite["packs"]
+    return one_line(key.removeprefix(f"{packs[0]}: ") if len(packs) == 1 else key, 60)
+
+
+def breakdowns(found: Evaluation) -> list[tuple[str, list[str], list[list[str]]]]:
+    """(title, headers, rows) for each way of splitting conversations up that says something."""
+    names = [one_line(s.name, 40) for s in found.summaries]
+    made = [
+        (title, ["", *names], [[label, *map(share_cell, shares)] for label, shares in split.items()])
+        for title, split in splits(found)
+    ]
+    counted: list[tuple[str, Callable[[Summary], Mapping[str, int]]]] = [
+        (WHY, lambda s: s.reasons),
+        ("rules broken, times", lambda s: s.violations_by_rule),
+    ]
+    for title, of in counted:
+        keys = sorted({key for s in found.summaries for key in of(s)})
+        if keys:
+            rows = [[key, *(str(of(s).get(key, 0)) for s in found.summaries)] for key in keys]
+            made.append((title, ["", *names], rows))
+    if any(s.handed_over.total + s.must_hand_over.total for s in found.summaries):
+        made.append((HANDING_OVER, ["", *names], handing_over(found)))
+    return made
+
+
+def handing_over(found: Evaluation) -> list[list[str]]:
+    """Rows: how right it was to give customers to a person, and not to."""
+    return [
+        ["given to a person, of these rightly", *(share_cell(s.handed_over) for s in found.summaries)],
+        ["had to be, of these given", *(share_cell(s.must_hand_over) for s in found.summaries)],
+    ]
+
+
+def pay(found: Evaluation) -> list[tuple[str, list[str]]]:
     """What the rewards pay each contestant for, where there is anything to say."""
     said = [(f"what {one_line(one.name, 40)} is paid for", gaming.remarks(one)) for one in found.gaming]
     return [(title, lines) for title, lines in said if lines]
@@ -168,20 +200,6 @@ def number(i: Interval, digits: int = 2) -> str:
     return "–" if math.isnan(i.value) else f"{i.value:.{digits}f}"
 
 
-def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    rule = "|".join(["", "---", *["---:"] * (len(headers) - 1), ""])
-    made = ["| " + " | ".join(map(markdown_text, line)) + " |" for line in (headers, *rows)]
-    return "\n".join([made[0], rule, *made[1:]])
-
-
-def markdown_text(text: str) -> str:
-    """Text from elsewhere as a cell or a list item: no character of it starts markup or a new line."""
-    escaped = one_line(text, 2000)
-    for mark in ("\\", "|", "`", "*", "_", "<", ">", "[", "]", "#"):
-        escaped = escaped.replace(mark, f"\\{mark}")
-    return escaped
-
-
 def as_document(found: Evaluation) -> dict[str, Any]:
     """Every figure as plain JSON values; the episodes stay in their log."""
     return {
@@ -195,11 +213,10 @@ def as_document(found: Evaluation) -> dict[str, Any]:
 
 def _summary_document(s: Summary) -> dict[str, Any]:
     document = asdict(s)
-    document["success"] = _share_document(s.success)
-    document["impossible"] = _share_document(s.impossible)
-    document["violations"] = _share_document(s.violations)
-    document["by_pack"] = {key: _share_document(share) for key, share in s.by_pack.items()}
-    document["by_intent"] = {key: _share_document(share) for key, share in s.by_intent.items()}
+    for name in ("success", "impossible", "violations", "handed_over", "must_hand_over"):
+        document[name] = _share_document(getattr(s, name))
+    for name in ("by_pack", "by_intent", "by_trait"):
+        document[name] = {key: _share_document(share) for key, share in getattr(s, name).items()}
     return document
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from dialog_rl.combination import violates
 from dialog_rl.episode import Episode
-from dialog_rl.evaluation import gaming
+from dialog_rl.evaluation import document, gaming
 from dialog_rl.evaluation.curves import Violations
+from dialog_rl.evaluation.document import Document, Points, Section, Table
 from dialog_rl.evaluation.gaming import Gaming, Growth
-from dialog_rl.evaluation.report import markdown_table, markdown_text
 from dialog_rl.scoring import Combine, Part, Reward, checked_scores
 
 SHARE = 0.2
@@ -118,13 +118,19 @@ def remarks(found: Review) -> list[str]:
     return [*lines, *(f"while it learned, {growth}" for growth in found.growth)]
 
 
-def markdown(found: Review, title: str = "What the agent learned") -> str:
-    """The same for a file."""
-    rows = [[name, f"{a:.3g}", f"{b:.3g}"] for name, (a, b) in found.figures.items()]
-    rows += [[f"reward {name}", f"{a:.3g}", f"{b:.3g}"] for name, (a, b) in found.components.items()]
-    parts = [f"# {title}", "", f"{found.updates} updates; means over the first and the last fifth of them.", ""]
-    parts += [markdown_table(["", "first", "last"], rows), ""]
+def sections(found: Review) -> tuple[Section, ...]:
+    """The same for a page."""
+    rows = [(name, f"{a:.3g}", f"{b:.3g}") for name, (a, b) in found.figures.items()]
+    rows += [(f"reward {name}", f"{a:.3g}", f"{b:.3g}") for name, (a, b) in found.components.items()]
+    about = f"{found.updates} updates; means over the first and the last fifth of them, shares in per cent."
+    figures = Table(headers=("", "first", "last"), rows=tuple(rows))
+    made = [Section(title="From first to last", about=about, blocks=(figures,))]
     lines = remarks(found)
     if lines:
-        parts += ["## What it was paid for, and what changed", "", *(f"- {markdown_text(line)}" for line in lines), ""]
-    return "\n".join(parts)
+        made.append(Section(title="What it was paid for, and what changed", blocks=(Points(lines=tuple(lines)),)))
+    return tuple(made)
+
+
+def markdown(found: Review, title: str = "What the agent learned") -> str:
+    """The same for a file."""
+    return document.markdown(Document(title=title, lead="", opening=(), sections=sections(found)))

@@ -14,7 +14,8 @@ from typing import Any
 
 from dialog_rl.episode import Act, Episode, StopReason, Turn
 from dialog_rl.evaluation.statistics import Interval, Paired
-from dialog_rl.evaluation.suites import Evaluation, Result, pair, reached
+from dialog_rl.evaluation.suites import Evaluation, pair
+from dialog_rl.evaluation.summaries import Result, reached
 
 CONFUSED = ("confused", "diverged")
 """Acts of a customer who cannot make sense of a reply, or has no answer to it."""

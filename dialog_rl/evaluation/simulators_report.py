@@ -1,11 +1,12 @@
-"""A suite with several simulators as text for a terminal, as Markdown and as a JSON document."""
+"""A suite with several simulators as text for a terminal, as a page and as a JSON document."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from dialog_rl.evaluation import report
+from dialog_rl.evaluation import chapters, report
+from dialog_rl.evaluation.document import Document, Points, Section, Table
 from dialog_rl.evaluation.simulators import Across, Failures, Side, widest
 from dialog_rl.text import one_line, table
 
@@ -26,16 +27,28 @@ def plain(found: Across) -> str:
     return "\n".join(parts).rstrip()
 
 
-def markdown(found: Across, title: str = "Evaluation with several customers") -> str:
-    """For a file: the same, then every figure with each simulator."""
-    parts = [f"# {title}", "", f"The same customers, played by {_names(found)}.", ""]
-    parts += [report.markdown_table(*_success(found)), "", *(f"- {report.markdown_text(m)}" for m in moves(found)), ""]
-    parts += ["## Whose fault failures were", "", report.markdown_table(*_blame(found)), "", BLAME, ""]
-    parts += [f"- {report.markdown_text(line)}" for line in named(found)]
-    for simulator, evaluation in found.evaluations.items():
-        own = report.markdown(evaluation, f"With {simulator} customers")
-        parts += ["", "\n".join(f"#{line}" if line.startswith("#") else line for line in own.splitlines())]
-    return "\n".join([*parts, ""])
+def whole(found: Across, title: str = "Evaluation with several customers") -> Document:
+    """The same as a page, then every chapter with each simulator."""
+    headers, rows = _success(found)
+    blame_headers, blame_rows = _blame(found)
+    blame = Section(
+        title="Whose fault failures were", about=BLAME,
+        blocks=(_table(blame_headers, blame_rows), Points(lines=tuple(named(found)))),
+    )  # fmt: skip
+    own = [
+        replace(section, title=f"{simulator}: {section.title}")
+        for simulator, evaluation in found.evaluations.items()
+        for section in chapters.whole(evaluation).sections
+    ]
+    return Document(
+        title=title, lead=f"The same customers, played by {_names(found)}.",
+        opening=(_table(headers, rows), Points(lines=tuple(moves(found)))), sections=(blame, *own),
+        closing=report.INTERVALS,
+    )  # fmt: skip
+
+
+def _table(headers: list[str], rows: list[list[str]]) -> Table:
+    return Table(headers=tuple(headers), rows=tuple(map(tuple, rows)))
 
 
 def as_document(found: Across) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from dialog_rl.lm.tokenizer import SPACE, Tokenizer
 _WORD = re.compile(r"(?<![a-z])[a-z]{3,}(?![a-z])")
 _HAN = "\u4e00-\u9fff"
 _HAN_RANGE = (0x4E00, 0x9FA5)
+_UNKNOWN = 0.4
+"""Share of the characters of made-up Chinese names that may be any."""
 _HAN_NAME = re.compile(rf"[{_HAN}]{{2,4}}")
 _UNIT = re.compile(rf"[{_HAN}]|[^\s{_HAN}]+|\s+")
 """What roughening drops: a Chinese character, or what stands between spaces."""
@@ -112,8 +114,9 @@ def _made_up(word: str, rng: random.Random, pieces: Pieces = Pieces()) -> str:
     if not word.isascii():
         if not pieces.han:
             return word
-        known = pieces.han if rng.random() < 0.8 else ()
-        return "".join(rng.choice(known) if known else chr(rng.randint(*_HAN_RANGE)) for _ in range(rng.randint(2, 4)))
+        # A character without a piece is spelled in bytes; it stands beside known ones, as in 郭志远.
+        drawn = (rng.random() < _UNKNOWN for _ in range(rng.randint(2, 4)))
+        return "".join(chr(rng.randint(*_HAN_RANGE)) if unknown else rng.choice(pieces.han) for unknown in drawn)
     if pieces.latin and rng.random() < 0.5:
         return "".join(rng.choice(pieces.latin) for _ in range(rng.randint(1, 4)))
     syllable = _PLAIN if rng.random() < 0.6 else _RICH

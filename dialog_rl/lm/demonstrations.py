@@ -28,7 +28,7 @@ class Demonstration:
 
     messages: tuple[Message, ...]
     episode_return: float
-    """What the value head should expect of a conversation that goes like this."""
+    """What the value head should expect of a conversation that goes like this; NaN where nobody knows."""
     pack: str = ""
     slips: frozenset[int] = frozenset()
     """Actions, counted from 0, that are seen and not learned: what comes after them puts them right."""

@@ -61,7 +61,7 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 _NEVER = frozenset({
-    "_name_or_path", "auto_map", "dtype", "id2label", "is_encoder_decoder", "label2id",
+    "_name_or_path", "architectures", "auto_map", "dtype", "id2label", "is_encoder_decoder", "label2id",
     "output_attentions", "output_hidden_states", "problem_type", "return_dict", "torch_dtype", "transformers_version",
     "chunk_size_feed_forward", "use_cache", "add_cross_attention", "use_bidirectional_attention",
 })  # fmt: skip
@@ -103,6 +103,7 @@ def known_config(document: Mapping[str, Any], *, source: str, **settings: Any) -
     for name, value in kept.items():
         _require_plain(name, value, source)
     kept |= {name: 0.0 for name in _DROPOUT if name in allowed}  # the ratio of a policy to itself must be 1
+    kept["architectures"] = [family.model.__name__]  # other programs read it; it must not be a stranger's word
     try:
         capped = {"attn_implementation": "eager"} if kept.get("attn_logit_softcapping", kind == "gemma2") else {}
         defaults = {"attn_implementation": "sdpa", "dtype": torch.float32}

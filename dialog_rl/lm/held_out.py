@@ -27,7 +27,7 @@ class HeldOut:
     exact_by_kind: dict[str, tuple[float, int]]
     """Kind of value → share exactly right, number of values."""
     value_error: float
-    """Root mean square error of the value head, in units of the return."""
+    """Root mean square error of the value head, in units of the return; NaN where a return is not known."""
     return_spread: float
     """Standard deviation of the returns: the error of a head that knows nothing but the mean."""
 

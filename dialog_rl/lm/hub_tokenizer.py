@@ -63,6 +63,12 @@ class HubTokenizer:
     def added_tokens(self) -> frozenset[str]:
         return frozenset(self._ids)
 
+    @property
+    def largest_id(self) -> int:
+        """Of what text can become; added tokens may lie beyond, as Gemma's for images do."""
+        added = self._ids.keys()
+        return max((i for piece, i in self._reader.get_vocab().items() if piece not in added), default=-1)
+
     def special(self, content: str) -> int:
         """The id of an added token. Raises CheckpointError if there is none of this spelling."""
         if content not in self._ids:

@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from transformers import PreTrainedConfig
 
 from dialog_rl import durable
 from dialog_rl.errors import CheckpointError
@@ -25,8 +28,10 @@ from dialog_rl.lm.policy import CONFIG_FILE, VALUE_FILE
 from dialog_rl.lm.weights import stored
 from dialog_rl.text import one_line
 
-DEADLINE = 30.0
+DEADLINE = 25.0
 """Seconds for a small checkpoint; reading gigabytes is given a second for each 50 MB on top."""
+_COMPUTING = 10.0
+"""Seconds of a processor in these: a template or a tokenizer that never ends is one's own doing, a busy machine not."""
 _MEMORY = 2 << 30
 _KNOWN = ".taken_in.json"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
@@ -50,11 +55,12 @@ def take_in(name: str, store: Path, *, chat_format: str = "") -> Path:
     total = sum(size for _, size, _ in signature)
 
     def fill(folder: Path) -> None:
-        told = read_apart(source, folder, chat_format, total=total)
-        _complete(folder)
-        facts.update(told)
+        config = families.read_config(intake_files.listed(source)[CONFIG_FILE])
+        read_apart(source, folder, _wanted(config), chat_format, total=total)
+        config.save_pretrained(folder)
+        width = config.hidden_size
+        save_file({"weight": torch.zeros(1, width), "bias": torch.zeros(1)}, folder / VALUE_FILE)
 
-    facts: dict[str, Any] = {}
     origin = versions.Origin(created_by=f"checkpoint {one_line(source.name, 80)}", trained_on={"source": name[:200]})
     try:
         version = versions.publish(store, fill, origin, expected_bytes=total)
@@ -88,23 +94,27 @@ def _cache() -> Path:
 
 
 def read_apart(
-    source: Path, target: Path, chat_format: str = "", *, total: int = 0, deadline: float = DEADLINE
-) -> dict[str, Any]:
+    source: Path, target: Path, wanted: intake_files.Wanted, chat_format: str = "", *, total: int = 0
+) -> None:
     """Let a confined process copy what is sound. Raises CheckpointError with its refusal, or if it stays away."""
-    seconds = deadline + total / 50e6
+    more = total / 50e6
     environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
     environment |= {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "PYTHONDONTWRITEBYTECODE": "1",
                     "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # fmt: skip
-    limits = [str(_MEMORY), str(int(seconds)), str(total + (64 << 20))]
+    limits = [str(_MEMORY), str(int(_COMPUTING + more)), str(total + (64 << 20))]
     folders = [str(source.resolve()), str(target.resolve())]  # the process starts in another folder than we are in
     command = [sys.executable, "-m", "dialog_rl.lm.intake_worker", *folders, chat_format]
     try:
         done = subprocess.run(
-            [*command, *limits], stdin=subprocess.DEVNULL, capture_output=True, env=environment, timeout=seconds,
-            start_new_session=True, cwd=target, check=False,
+            [*command, *limits], input=json.dumps(asdict(wanted)).encode(), capture_output=True, env=environment,
+            timeout=DEADLINE + more, start_new_session=True, cwd=target, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise CheckpointError(f"it was not looked through within {seconds:.0f} s") from None
+        raise CheckpointError(f"it was not looked through within {DEADLINE + more:.0f} s") from None
+    if done.returncode == -signal.SIGXCPU:
+        raise CheckpointError(f"its tokenizer or its chat template computes for more than {_COMPUTING + more:.0f} s")
+    if done.returncode == -signal.SIGABRT:  # a library ended itself where memory did
+        raise CheckpointError(f"it needs more than {_MEMORY >> 20} MiB to be looked through")
     try:
         answer = json.loads(done.stdout[-65536:].decode(errors="replace").strip().splitlines()[-1])
         refused = answer.get("refused")
@@ -112,27 +122,20 @@ def read_apart(
         raise CheckpointError(f"looking through it ended the process that did (exit code {done.returncode})") from None
     if refused is not None:
         raise CheckpointError(one_line(str(refused), 400))
-    return answer
 
 
-def _complete(folder: Path) -> None:
-    """Our own configuration in place of the stranger's, a value head, and the test that the tensors make the model."""
-    config = families.read_config(folder / CONFIG_FILE)
-    with torch.device("meta"):
-        wanted = {
-            name: tuple(t.shape) for name, t in stored(families.FAMILIES[config.model_type].model(config)).items()
-        }
-    found = intake_files.shapes(folder)
-    missing, unexpected = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
-    if missing or unexpected:
-        raise CheckpointError(f"missing tensors {missing[:5] or 'none'}, unexpected tensors {unexpected[:5] or 'none'}")
-    for name, shape in wanted.items():
-        if found[name] != shape:
-            raise CheckpointError(f"{name} has shape {found[name]}; config.json asks for {shape}")
-    (folder / CONFIG_FILE).unlink()
-    config.save_pretrained(folder)
-    width = config.hidden_size
-    save_file({"weight": torch.zeros(1, width), "bias": torch.zeros(1)}, folder / VALUE_FILE)
+def _wanted(config: PreTrainedConfig) -> intake_files.Wanted:
+    """What a configuration asks of the weights. Raises CheckpointError if no model can be made of it."""
+    try:
+        with torch.device("meta"):
+            tensors = stored(families.FAMILIES[config.model_type].model(config))
+    except Exception as e:  # marked border: a family's modules raise what they like over a stranger's numbers
+        reason = one_line(f"{type(e).__name__}: {e}", 200)
+        raise CheckpointError(f"{CONFIG_FILE}: makes no model of the family {config.model_type} ({reason})") from e
+    return intake_files.Wanted(
+        kind=config.model_type, tied=bool(config.tie_word_embeddings), vocabulary=config.vocab_size,
+        shapes={name: tuple(tensor.shape) for name, tensor in tensors.items()},
+    )  # fmt: skip
 
 
 def _signature(source: Path) -> list[tuple[str, int, int]]:

@@ -19,9 +19,6 @@ import numpy as np
 
 from dialog_rl.errors import CheckpointError
 
-MODEL_TYPES = ("llama", "qwen2", "qwen3", "mistral", "gemma", "gemma2", "gemma3_text", "gpt2")
-TIED = ("gemma", "gemma2", "gemma3_text", "gpt2")
-"""Families whose output embedding is the input's unless they say otherwise."""
 NEEDED = ("config.json", "tokenizer.json")
 READ_IF_THERE = ("tokenizer_config.json", "chat_template.jinja")
 _SHARD = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
@@ -33,6 +30,7 @@ _PASSED_OVER = re.compile(
 _JSON_BYTES = 64 << 20
 _HEADER_BYTES = 25 << 20
 _MOST_TENSORS = 20_000
+_MOST_SHARDS = 512
 _NAME = re.compile(r"[\w.]{1,200}")
 _WIDTHS = {"F32": 4, "F16": 2, "BF16": 2}
 _EXPONENTS = {"F32": (np.uint32, 0x7F800000), "F16": (np.uint16, 0x7C00), "BF16": (np.uint16, 0x7F80)}
@@ -61,7 +59,18 @@ def listed(source: Path) -> dict[str, Path]:
         missing.append("model.safetensors")
     if missing:
         raise CheckpointError(f"no {', no '.join(missing)}")
+    _require_all_shards([name for name in found if _SHARD.fullmatch(name)])
     return found
+
+
+def _require_all_shards(names: Sequence[str]) -> None:
+    """model.safetensors alone, or model-1-of-n to model-n-of-n."""
+    count = len(names)
+    wanted = {"model.safetensors"} if count == 1 else set()
+    whole = {f"model-{number:05}-of-{count:05}.safetensors" for number in range(1, count + 1)}
+    if count > _MOST_SHARDS or set(names) not in (wanted, whole):
+        found = f"{count} files of weights, {', '.join(names[:3])} first"
+        raise CheckpointError(f"{found}; one, or all of at most {_MOST_SHARDS} that are told, are right")
 
 
 def _in_own_cache(path: Path, source: Path) -> bool:
@@ -84,6 +93,19 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise CheckpointError(f"{path.name}: a JSON object is wanted")
     return document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a checkpoint's configuration, once it is known to be one, asks of its other files."""
+
+    kind: str
+    """The family."""
+    tied: bool
+    """Whether the output embedding is the input's, and so not stored."""
+    vocabulary: int
+    shapes: Mapping[str, tuple[int, ...]]
+    """Of every tensor, by its name in the family."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +172,32 @@ def canonical(name: str, *, kind: str, tied: bool) -> str | None:
     return name if name.startswith(prefix) else prefix + name
 
 
-def copy_weights(shards: Sequence[Path], target: Path, *, kind: str, tied: bool) -> None:
-    """The tensors under their family's names, file by file, all of them finite."""
-    seen: set[str] = set()
-    for number, path in enumerate(shards, 1):
+def copy_weights(shards: Sequence[Path], target: Path, wanted: Wanted) -> None:
+    """The tensors under their family's names, file by file, all of them finite. Nothing is copied before all fit."""
+    found: dict[str, tuple[int, ...]] = {}
+    plan: list[tuple[Path, list[tuple[str, Stored]], int]] = []
+    for path in shards:
         tensors, start = read_header(path)
-        kept = [(name, one) for one in tensors if (name := canonical(one.name, kind=kind, tied=tied)) is not None]
-        for name, _ in kept:
-            if name in seen:
+        named = ((canonical(one.name, kind=wanted.kind, tied=wanted.tied), one) for one in tensors)
+        kept = [(name, one) for name, one in named if name is not None]
+        for name, one in kept:
+            if name in found:
                 raise CheckpointError(f"{path.name}: {name} is stored twice")
-            seen.add(name)
+            found[name] = one.shape
+        plan.append((path, kept, start))
+    _require_shapes(found, wanted.shapes)
+    for number, (path, kept, start) in enumerate(plan, 1):
         made = "model.safetensors" if len(shards) == 1 else f"model-{number:05}-of-{len(shards):05}.safetensors"
         _write(target / made, path, kept, start)
+
+
+def _require_shapes(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> None:
+    missing, unexpected = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
+    if missing or unexpected:
+        raise CheckpointError(f"missing tensors {missing[:5] or 'none'}, unexpected tensors {unexpected[:5] or 'none'}")
+    for name, shape in wanted.items():
+        if found[name] != tuple(shape):
+            raise CheckpointError(f"{name} has shape {found[name]}; config.json asks for {tuple(shape)}")
 
 
 def _write(made: Path, path: Path, kept: Sequence[tuple[str, Stored]], start: int) -> None:
@@ -196,8 +232,3 @@ def _finite(part: bytes, dtype: str) -> bool:
     """An exponent of all ones is infinite, or no number."""
     kind, exponent = _EXPONENTS[dtype]
     return not bool(((np.frombuffer(part, dtype=kind) & exponent) == exponent).any())
-
-
-def shapes(folder: Path) -> Mapping[str, tuple[int, ...]]:
-    """Every tensor of a folder's files, by name."""
-    return {one.name: one.shape for path in sorted(folder.glob("model*.safetensors")) for one in read_header(path)[0]}

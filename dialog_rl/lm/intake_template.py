@@ -127,8 +127,9 @@ class _Renderer:
         self._tokens, self.failure = tokens, ""
         try:
             self._template = environment.from_string(template)
-        except (TemplateError, RecursionError) as e:
-            raise CheckpointError(f"its chat template cannot be read: {type(e).__name__}: {e}") from None
+        except Exception as e:  # marked border: Jinja makes Python of it, and that may be too much for Python
+            reason = f"{type(e).__name__}: {str(e)[:200]}"
+            raise CheckpointError(f"its chat template cannot be read: {reason}") from None
 
     def attempt(self, chat: Sequence[Mapping[str, str]], *, tools: Any = None) -> str | None:
         """What it writes; None if it refuses. Raises CheckpointError if it reaches for what it may not have."""

@@ -1,4 +1,4 @@
-"""The process in which a stranger's checkpoint is read: `python -m dialog_rl.lm.intake_worker SOURCE TARGET FORMAT`.
+"""The process in which a stranger's checkpoint is read: `python -m dialog_rl.lm.intake_worker SOURCE TARGET FORMAT …`.
 
 It copies what is known into TARGET, under names of its own and only after looking through every byte, and prints one
 line of JSON. It loads no model: nothing here runs what a file says, but for the chat template, which is rendered in a
@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from dialog_rl.errors import CheckpointError
-from dialog_rl.lm import intake_files, intake_template
+from dialog_rl.lm import intake_files, intake_template, intake_tokenizer
 from dialog_rl.lm.hub_renderer import renderer_of
-from dialog_rl.lm.hub_tokenizer import HubTokenizer
+from dialog_rl.lm.intake_files import Wanted
 
 _NO_NETWORK = 0x40000000  # CLONE_NEWNET of unshare(2)
 _NEW_USER = 0x10000000
@@ -36,7 +36,8 @@ def confine(target: Path, *, memory: int, seconds: int, file_size: int) -> None:
     """Limits that the kernel keeps, and a guard over what Python itself is asked to do. For good."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    # At the first the kernel says why (SIGXCPU), at the second it only kills: equal ones would never say it.
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 2))
     with suppress(ValueError, OSError):  # macOS has no enforceable address-space limit
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     if sys.platform == "linux":
@@ -61,39 +62,33 @@ def _guard(target: Path) -> Callable[[str, tuple[Any, ...]], None]:
     return guard
 
 
-def take_in(source: Path, target: Path, wanted: str) -> dict[str, Any]:
-    """Raises CheckpointError that says what is wrong. `wanted` names a chat format, whatever the template writes."""
+def take_in(source: Path, target: Path, wanted: Wanted, chat_format: str) -> None:
+    """Raises CheckpointError that says what is wrong. `chat_format` names one, whatever the template writes."""
     files = intake_files.listed(source)
-    config = intake_files.read_json(files["config.json"])
-    kind = config.get("model_type")
-    if kind not in intake_files.MODEL_TYPES:
-        known = ", ".join(intake_files.MODEL_TYPES)
-        raise CheckpointError(f"config.json: model_type is {str(kind)[:60]!r}; this program reads {known}")
-    data = files["tokenizer.json"].read_bytes()
-    tokenizer = HubTokenizer(data)
-    found = intake_template.chosen(files, tokenizer, wanted)
+    tokenizer = intake_tokenizer.read(files["tokenizer.json"], vocabulary=wanted.vocabulary)
+    found = intake_template.chosen(files, tokenizer, chat_format)
     renderer = renderer_of(tokenizer, found.name, end=found.end)
-    (target / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    (target / "tokenizer.json").write_bytes(data)
+    intake_tokenizer.require_marks(renderer, vocabulary=wanted.vocabulary)
+    (target / "tokenizer.json").write_bytes(tokenizer.data)
     facts = {"format": found.name, "end": renderer.format.end}
     (target / "renderer.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
     shards = sorted(path for name, path in files.items() if name.endswith(".safetensors"))
-    tied = bool(config.get("tie_word_embeddings", kind in intake_files.TIED))
-    intake_files.copy_weights(shards, target, kind=str(kind), tied=tied)
-    return {"format": found.name, "notes": list(found.notes)}
+    intake_files.copy_weights(shards, target, wanted)
 
 
 def main() -> None:
-    source, target, wanted, memory, seconds, size = sys.argv[1:7]
+    source, target, chat_format, memory, seconds, size = sys.argv[1:7]
+    wanted = Wanted(**json.load(sys.stdin))
     confine(Path(target), memory=int(memory), seconds=int(seconds), file_size=int(size))
+    answer: dict[str, str] = {}
     try:
-        answer = take_in(Path(source), Path(target), wanted)
+        take_in(Path(source), Path(target), wanted, chat_format)
     except CheckpointError as e:
         answer = {"refused": str(e)}
     except MemoryError:
         answer = {"refused": f"it needs more than {int(memory) >> 20} MiB to be looked through"}
-    except Exception as e:  # marked border: whatever a hostile file provokes is a refusal
-        answer = {"refused": f"{type(e).__name__}: {e}"}
+    except BaseException as e:  # marked border: a refusal, whatever it is; Rust's panics are no Exception
+        answer = {"refused": f"it cannot be looked through ({type(e).__name__}: {e})"}
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
     os._exit(0)  # what a library left behind is not run

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 from dialog_rl import durable
 from dialog_rl.errors import CheckpointError
+from dialog_rl.lm import shared
 
 CHAMPION = "champion"
 """The version that speaks."""
@@ -78,7 +79,12 @@ def read(root: Path) -> tuple[Promotion, ...]:
 
 def standing(root: Path) -> dict[str, str]:
     """The version that each alias means."""
-    meant = {promotion.alias: promotion.version for promotion in read(root) if promotion.event.moves}
+    return meant_by(read(root))
+
+
+def meant_by(promotions: Iterable[Promotion]) -> dict[str, str]:
+    """The version that each alias means after some promotions."""
+    meant = {promotion.alias: promotion.version for promotion in promotions if promotion.event.moves}
     return {alias: version for alias, version in meant.items() if version}
 
 
@@ -101,18 +107,61 @@ def record(
 
     Raises CheckpointError, and writes nothing, if an alias were to mean a version that is vetoed.
     """
-    path = root / JOURNAL
-    with durable.failing_as(CheckpointError, f"{path}: cannot be written"), durable.locked(root / LOCK):
-        so_far = read(root)
+
+    def made(so_far: Sequence[Promotion]) -> Promotion:
         forbidden = _vetoed(so_far)
         if event.moves and version in forbidden:
             raise CheckpointError(f"version {version} is vetoed: {forbidden[version]}")
-        promotion = Promotion(
+        return Promotion(
             number=len(so_far) + 1, alias=alias, version=version, reason=reason,
             evidence=evidence or {}, by=by, at=time.time(), event=event,
         )  # fmt: skip
+
+    path = root / JOURNAL
+    with durable.failing_as(CheckpointError, f"{path}: cannot be written"), durable.locked(root / LOCK):
+        origin = shared.of(root)
+        promotion = made(_caught_up(root, origin))
+        while origin is not None and not origin.add_line(promotion.number, _line(promotion)):
+            promotion = made(_caught_up(root, origin))  # another machine was first
         durable.append_line(path, _line(promotion))
     return promotion
+
+
+def take_up(root: Path, found: Sequence[Promotion]) -> None:
+    """Record here, where it is not yet, what `look_ahead` has found."""
+    with durable.failing_as(CheckpointError, f"{root / JOURNAL}: cannot be written"), durable.locked(root / LOCK):
+        for promotion in found[len(read(root)) :]:
+            durable.append_line(root / JOURNAL, _line(promotion))
+
+
+def look_ahead(root: Path, origin: shared.Shared) -> tuple[Promotion, ...]:
+    """All promotions that there are by now where a store is shared, without recording any of them here."""
+    so_far = read(root)
+    lines = enumerate(origin.lines(len(so_far)), len(so_far) + 1)
+    return (*so_far, *(_parse(line, number, root / JOURNAL) for number, line in lines))
+
+
+def hand_on(root: Path, origin: shared.Shared) -> None:
+    """Record there what is recorded here. Raises CheckpointError if something else is."""
+    for promotion in read(root):
+        if not origin.add_line(promotion.number, _line(promotion)):
+            there = next(origin.lines(promotion.number - 1))
+            if there != _line(promotion):
+                raise CheckpointError(
+                    f"{origin.url}: has another history than {root}, from promotion {promotion.number} on; "
+                    "share it with an empty store"
+                )
+
+
+def _caught_up(root: Path, origin: shared.Shared | None) -> tuple[Promotion, ...]:
+    """The caller holds the lock."""
+    known = read(root)
+    if origin is None:
+        return known
+    found = look_ahead(root, origin)
+    for promotion in found[len(known) :]:
+        durable.append_line(root / JOURNAL, _line(promotion))
+    return found
 
 
 def _vetoed(promotions: Iterable[Promotion]) -> dict[str, str]:

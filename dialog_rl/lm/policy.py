@@ -195,7 +195,10 @@ class Policy(nn.Module):
         return torch.cat(chosen), torch.cat(entropy)
 
     def _judge_part(self, before_ND: Tensor, ids_N: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-        logprobs_NV = (self.logits(before_ND) / temperature).log_softmax(-1)
+        logits_NV = self.logits(before_ND)
+        if temperature != 1:  # a division by 1 is a pass over the whole vocabulary, and another one back
+            logits_NV = logits_NV / temperature
+        logprobs_NV = logits_NV.log_softmax(-1)
         chosen_N = logprobs_NV.gather(-1, ids_N.unsqueeze(-1)).squeeze(-1)
         return chosen_N, -(logprobs_NV.exp() * logprobs_NV).sum(-1)
 

@@ -232,8 +232,9 @@ def loss_of(policy: Policy, rows: Sequence[Row], config: PretrainConfig, *, step
     nll_N = F.cross_entropy(logits_NV.float(), ids_BT[rows_N, columns_N], reduction="none")
     weight_N = _weights(rows, learned_BT, config)[rows_N, columns_N]
     acted_N = action_mask_BT[rows_N, columns_N]
-    return_N = returns_of(rows)[rows_N]
-    error_N = torch.where(acted_N, policy.value_head(before_ND).squeeze(-1) - return_N, 0.0).square()
+    value_N, return_N = policy.value_head(before_ND).squeeze(-1), returns_of(rows)[rows_N]
+    wanted_N = torch.where(return_N.isnan(), value_N.detach(), return_N)  # what nobody knows is no error
+    error_N = torch.where(acted_N, value_N - wanted_N, 0.0).square()
     actions = acted_N.sum()
     loss = (weight_N * nll_N).sum() / weight_N.sum() + config.value_weight * error_N.sum() / actions
     with torch.no_grad():

@@ -13,7 +13,7 @@ from typing import Any
 from dialog_rl import durable
 from dialog_rl.errors import CheckpointError
 from dialog_rl.faults import fp
-from dialog_rl.lm import journal, versions
+from dialog_rl.lm import journal, shared, versions
 from dialog_rl.lm.adapters import BASE_FILE, read_facts
 from dialog_rl.lm.journal import ANCHOR, CANDIDATE
 
@@ -139,6 +139,51 @@ def _gates(root: Path) -> int:
     return count
 
 
+def share(root: Path, url: str) -> None:
+    """Make a store the copy of what is at an URL from here on: what it has is handed on, what it lacks taken over.
+
+    Raises CheckpointError if the two have different histories, ConfigError if the URL cannot be read.
+    """
+    file = root / shared.ORIGIN
+    if file.is_file() and file.read_text(encoding="utf-8").strip() == url:
+        return
+    origin = shared.Shared(url)
+    with durable.failing_as(CheckpointError, f"{root}: cannot be shared"):
+        root.mkdir(parents=True, exist_ok=True)
+        with durable.locked(root / versions.LOCK):
+            for manifest in versions.list_versions(root):
+                origin.put(root / manifest.id, versions.MANIFEST)
+            journal.hand_on(root, origin)
+            durable.write_file(file, url.encode())
+    refresh(root)
+
+
+def refresh(root: Path) -> None:
+    """Bring a copy up to date with what is shared: its aliases, their versions, and what was removed for good.
+
+    What an alias means is there before the alias means it here.
+    """
+    if (origin := shared.of(root)) is None:
+        return
+    with durable.failing_as(CheckpointError, f"{root}: cannot refresh"), durable.locked(root / versions.LOCK):
+        found = journal.look_ahead(root, origin)
+        for version_id in journal.meant_by(found).values():
+            _bring(root, version_id, origin)
+        journal.take_up(root, found)
+        for manifest in versions.list_versions(root):
+            if not origin.has(manifest.id, versions.MANIFEST):
+                _remove_unpinned(root, manifest.id)
+
+
+def _bring(root: Path, version_id: str, origin: shared.Shared) -> None:
+    """A version, and the one that it lies beside, if it is an adapter's."""
+    if not (root / version_id / versions.MANIFEST).exists():
+        versions.take_over(root, version_id, origin)
+    base = _base_of(root / version_id)
+    if base and origin.has(base, versions.MANIFEST):
+        _bring(root, base, origin)
+
+
 @contextmanager
 def pinned(version: versions.Version) -> Iterator[versions.Version]:
     """Keep a version from being cleared away while the block runs; the kernel lets go if the process dies.
@@ -165,7 +210,11 @@ def clear(root: Path, *, keep: Collection[str] = (), keep_last: int = 3) -> tupl
     """
     with durable.failing_as(CheckpointError, f"{root}: cannot clear away"), durable.locked(root / versions.LOCK):
         durable.sweep(root)
-        return tuple(v for v in unneeded(root, keep=keep, keep_last=keep_last) if _remove_unpinned(root, v))
+        gone = tuple(v for v in unneeded(root, keep=keep, keep_last=keep_last) if _remove_unpinned(root, v))
+        if (origin := shared.of(root)) is not None:
+            for version_id in gone:
+                origin.remove(version_id, versions.MANIFEST)  # whoever has pinned it elsewhere has a copy
+        return gone
 
 
 def remove(root: Path, version_id: str) -> bool:
@@ -176,6 +225,8 @@ def remove(root: Path, version_id: str) -> bool:
     if version_id in journal.standing(root).values():
         raise CheckpointError(f"version {version_id} is meant by an alias; let that mean another one first")
     with durable.failing_as(CheckpointError, f"{root}: cannot remove"), durable.locked(root / versions.LOCK):
+        if (origin := shared.of(root)) is not None:
+            origin.remove(version_id, versions.MANIFEST)
         return not (root / version_id).exists() or _remove_unpinned(root, version_id)
 
 

@@ -36,6 +36,23 @@ def longest_action(renderer: Renderer) -> int:
     return getattr(renderer, "longest_action", MAX_ACTION)
 
 
+class Rollouts(Protocol):
+    """Lets a policy speak conversations to their end: `rollouts`, or something that spreads them over more machines."""
+
+    def __call__(
+        self,
+        policy: Policy,
+        renderer: Renderer,
+        conversations: Iterable[Conversation],
+        *,
+        slots: int = ...,
+        max_length: int = ...,
+        temperature: float = ...,
+        version: str = ...,
+        cancelled: Callable[[], bool] = ...,
+    ) -> Iterator[Episode]: ...
+
+
 class Ending(StrEnum):
     """How an action came to its end."""
 
@@ -190,7 +207,8 @@ def _decode(decoder: SpeakingDecoder, voices: Sequence[Voice]) -> torch.Tensor:
     return decoder.decode([voice.slot for voice in voices], [voice.feed[0] for voice in voices])
 
 
-def _never() -> bool:
+def never() -> bool:
+    """Asks for no stop."""
     return False
 
 
@@ -205,7 +223,7 @@ def rollouts(
     temperature: float = 1.0,
     version: str = "",
     dtype: torch.dtype = torch.float32,
-    cancelled: Callable[[], bool] = _never,
+    cancelled: Callable[[], bool] = never,
 ) -> Iterator[Episode]:
     """Let the policy speak conversations to their end. Yields episodes in completion order.
 

@@ -14,7 +14,7 @@ import platform
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any
 from dialog_rl import durable
 from dialog_rl.errors import CheckpointError
 from dialog_rl.faults import fp
-from dialog_rl.lm import journal
+from dialog_rl.lm import journal, shared
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +116,24 @@ def publish_as(root: Path, fill: Fill, origin: Origin, *, name: Callable[[str], 
             target = root / name(manifest.id)
             if not _is_valid(target):
                 durable.publish(aside, target)
+        if (home := shared.of(root)) is not None:
+            home.put(target, MANIFEST)
     return verify(target)
+
+
+def take_over(root: Path, version_id: str, origin: shared.Shared) -> Version:
+    """A version from where it is shared, as one of this store once every byte of it has been verified.
+
+    Raises CheckpointError, and keeps nothing, if it is another one or altered.
+    """
+    with durable.failing_as(CheckpointError, f"{root}: cannot write a version"), durable.filling(root) as aside:
+        folder = aside / version_id
+        folder.mkdir()
+        origin.get(version_id, folder)
+        if verify(folder).id != version_id:
+            raise CheckpointError(f"{origin.url}: version {version_id} is another one there")
+        durable.publish(folder, root / version_id)
+    return verify(root / version_id)
 
 
 def seal(folder: Path, origin: Origin = UNTOLD) -> Manifest:
@@ -173,8 +190,12 @@ def read_manifest(folder: Path) -> Manifest:
 
 def list_versions(root: Path) -> tuple[Manifest, ...]:
     """The manifests of all versions in a store, oldest first; directories that are not versions are passed over."""
-    folders = [p.parent for p in root.glob(f"*/{MANIFEST}") if not p.parent.name.startswith(".")]
-    return tuple(sorted((read_manifest(f) for f in folders), key=lambda m: (m.created_at, m.id)))
+    return tuple(sorted((read_manifest(f) for f in _folders(root)), key=lambda m: (m.created_at, m.id)))
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    """Of the versions in a store: named by their ids, or as those that come with the program are."""
+    yield from (p.parent for p in root.glob(f"*/{MANIFEST}") if not p.parent.name.startswith("."))
 
 
 def find(roots: Iterable[Path], name: str) -> Version:
@@ -189,8 +210,8 @@ def find(roots: Iterable[Path], name: str) -> Version:
         folder = store / journal.standing(store).get(name, name)
         if (folder / MANIFEST).exists() or folder.name != name:
             return verify(folder)
-    found = [(store / m.id, m.id) for store in stores for m in list_versions(store) if m.id.startswith(name)]
-    folders = {version_id: folder for folder, version_id in reversed(found)}
+    known = [(read_manifest(folder).id, folder) for store in stores for folder in _folders(store)]
+    folders = {version_id: folder for version_id, folder in reversed(known) if version_id.startswith(name)}
     if len(folders) == 1:
         return verify(next(iter(folders.values())))
     problem = f"more than one: {', '.join(sorted(folders))}" if folders else "none"

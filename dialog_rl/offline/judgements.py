@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dialog_rl.episode import Episode, Rating, Turn, turn_from_json
-from dialog_rl.episode_log.log import EpisodeLog
+from dialog_rl.episode_log.log import EpisodeLog, LoggedEpisode
 
 PAIR = "pair"
 """Where a rating's extra keeps what was compared."""
@@ -69,14 +69,19 @@ def read(log: EpisodeLog) -> Judgements:
         ratings = log.ratings(logged.episode.episode_id)
         if not ratings:
             continue
-        allowed = log.consented(logged.episode.episode_id)
-        if logged.split == HELD_OUT or allowed is False or (logged.episode.simulator == PERSON and not allowed):
+        if not allowed(log, logged):
             found.refused += 1
             continue
         for rating in ratings:
             if rating.turn is not None and rating.turn < len(logged.episode.turns):
                 _take(found, logged.episode, rating.turn, rating)
     return found
+
+
+def allowed(log: EpisodeLog, logged: LoggedEpisode) -> bool:
+    """Whether a conversation may be learnt from: not held out, and people have agreed."""
+    consent = log.consented(logged.episode.episode_id)
+    return logged.split != HELD_OUT and consent is not False and (logged.episode.simulator != PERSON or bool(consent))
 
 
 def _take(found: Judgements, episode: Episode, number: int, rating: Rating) -> None:

@@ -39,6 +39,23 @@ def reply_of(episode: Episode, number: int, turn: Turn | None = None) -> Reply:
     return Reply(prefix=prefix, steps=tuple((s.observation_ids, s.action_ids) for s in steps))
 
 
+def spelled(episode: Episode, renderer: ChatRenderer) -> list[Reply]:
+    """Every reply of an episode, whoever made it, as this renderer's model would have read and said it."""
+    found: list[Reply] = []
+    prefix: list[int] = []
+    heard = [episode.system]
+    for turn in episode.turns:
+        heard.append(turn.user)
+        steps: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+        for step in turn.steps:
+            steps.append((tuple(renderer.observe(heard)), tuple(renderer.action(step.message))))
+            heard = [] if step.result is None else [step.result]
+        if steps:
+            found.append(Reply(prefix=tuple(prefix), steps=tuple(steps)))
+        prefix += [i for seen, said in steps for i in (*seen, *said)]
+    return found
+
+
 def corrected(episode: Episode, number: int, text: str, renderer: ChatRenderer) -> Reply:
     """The turn as a person would have had it: what was called stands as context, what was said is replaced."""
     said = reply_of(episode, number)

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from dialog_rl.episode import Message
 from dialog_rl.errors import ConfigError
-from dialog_rl.expert import NONE, Expert
+from dialog_rl.expert import Expert
 from dialog_rl.goals import make_scenario
+from dialog_rl.mistakes import NONE
 from dialog_rl.rl.tagging import ClassReport, Sentence, Tagger, classification_report, entities, practise, teach
 from dialog_rl.seeds import derive, generator
 from dialog_rl.staging import Stage

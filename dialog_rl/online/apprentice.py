@@ -9,9 +9,10 @@ from pathlib import Path
 
 from dialog_rl.conversation import Conversation
 from dialog_rl.episode import Episode, Role
-from dialog_rl.expert import CAREFUL, NONE, TRAINEE, Expert, Mistakes
+from dialog_rl.expert import Expert
 from dialog_rl.goals import make_scenario
 from dialog_rl.lm.demonstrations import Demonstration, in_processes
+from dialog_rl.mistakes import CAREFUL, NONE, TRAINEE, Mistakes
 from dialog_rl.plugins.loading import load_plugins
 from dialog_rl.plugins.rewards import build_rewards
 from dialog_rl.scoring import Reward, RewardSpec, score_episodes

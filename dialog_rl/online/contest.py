@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Generic
 
-from dialog_rl import metrics
+from dialog_rl import behaviour, metrics
 from dialog_rl.episode import Episode, StopReason
-from dialog_rl.online import behaviour
 from dialog_rl.online.must_pass import S
 from dialog_rl.online.sequential import Judgement, Rule, Verdict, e_values
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from pathlib import Path
 
 from dialog_rl.chat.voice import Spoken, Voice
 from dialog_rl.episode import Message, Step
-from dialog_rl.errors import CheckpointError, ModelError
-from dialog_rl.lm import journal, promotions, versions
+from dialog_rl.errors import CheckpointError, ModelError, SupersededError
+from dialog_rl.lm import journal, promotions, shared, versions
 from dialog_rl.lm.journal import CHAMPION
 from dialog_rl.lm.model import SpeakingModel
 from dialog_rl.lm.speaker import speaks_alone
@@ -108,6 +109,22 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
+def keep_fresh(store: Path, *, every: float = 5.0) -> None:
+    """Where a store is a copy of one that machines share, bring it up to date until this process ends."""
+    if shared.of(store) is None:
+        return
+
+    def go_on() -> None:
+        while True:
+            try:
+                promotions.refresh(store)
+            except CheckpointError as e:
+                logger.warning("%s; who speaks goes on speaking", e)
+            time.sleep(every)
+
+    threading.Thread(target=go_on, name="versions", daemon=True).start()
+
+
 class FollowingVoices:
     """Voices of the champion for conversations with people, watched: a version that misbehaves is taken back.
 
@@ -134,10 +151,10 @@ class FollowingVoices:
         return model.version
 
     def voice(self, version: str, *, seed: int, temperature: float, history: Sequence[Step] = ()) -> Voice:
-        """Raises ModelError for a version that `current` has not named lately."""
+        """Raises SupersededError for a version that `current` has not named lately."""
         model = self._models.get(version)
         if model is None:
-            raise ModelError(f"version {version} does not speak any more; ask which one does")
+            raise SupersededError(f"version {version} does not speak any more; ask which one does")
         speaker = self._speaks(model, seed=seed, temperature=temperature, history=history)
         said = next((step.message.text for step in reversed(history) if step.result is None), "")
         return speaker if self._watch is None else WatchedVoice(speaker, version, self._watch, said=said)

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic
 
+from dialog_rl import behaviour
 from dialog_rl.chat.setting import LEARNABLE
 from dialog_rl.conversation import Conversation
 from dialog_rl.episode import Episode
 from dialog_rl.errors import ConfigError, ModelError, TrainingError
 from dialog_rl.goals import make_scenario
-from dialog_rl.online import behaviour
 from dialog_rl.online.contest import ANCHOR, CANDIDATE, CHAMPION, Contest, in_words, objection
 from dialog_rl.online.must_pass import MustPass, S
 from dialog_rl.online.sequential import ErrorBudget, Judgement, Rule, Verdict, judge

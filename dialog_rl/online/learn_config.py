@@ -10,10 +10,10 @@ from typing import Any
 from dialog_rl.chat.setting import LEARNABLE
 from dialog_rl.errors import ConfigError
 from dialog_rl.online.pace import Pace, number
-from dialog_rl.rl.algorithms.ppo import Level, PPOConfig
+from dialog_rl.rl.algorithms.ppo_config import PPOConfig
+from dialog_rl.rl.choices import KLEstimator, Level
 from dialog_rl.rl.kl import KLConfig, KLPlace
 from dialog_rl.rl.learner_config import LearnerConfig
-from dialog_rl.rl.losses import KLEstimator
 
 ONLINE_LEARNER = LearnerConfig(
     kl=KLConfig(coef=0.03), epochs=4, kl_stop=0.05, max_mismatch=math.inf, max_mismatch_k3=math.inf

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from dialog_rl.rl.actor_critic import Evaluation
 from dialog_rl.rl.algorithm import Loss, Needs
-from dialog_rl.rl.algorithms.ppo import PPO, PPOConfig
+from dialog_rl.rl.algorithms.ppo import PPO
+from dialog_rl.rl.algorithms.ppo_config import PPOConfig
 from dialog_rl.rl.batch import EpisodeBatch
 from dialog_rl.rl.experience import Experience, Targets
 

@@ -15,7 +15,8 @@ from dialog_rl.episode_log.records import Kind, LoggedEvent
 from dialog_rl.errors import DialogRLError
 from dialog_rl.lm import journal
 from dialog_rl.lm.journal import CANDIDATE
-from dialog_rl.online import looking_in, seen
+from dialog_rl.online import drift, looking_in, seen
+from dialog_rl.online.drift import Liking
 from dialog_rl.online.looking_in import Outlook
 from dialog_rl.online.seen import Alive, Chart, Note, Notes, Seen, Update, column
 from dialog_rl.online.training_record import Tail, is_held
@@ -38,6 +39,7 @@ class LearningWatch:
         self._looked = -_RENEWED
         self._seen: Seen | None = None
         self._verdicts: dict[int, LoggedEvent] = {}
+        self._liking = Liking(folder.name)
 
     def look(self) -> Seen:
         """Raises DialogRLError if the log cannot be read the first time; later that is told, and tried again."""
@@ -73,17 +75,20 @@ class LearningWatch:
         mine = (event for event in told if event.document["run"] == self._folder.name)
         self._verdicts = {event.document["update"]: event for event in mine}
         self._news += self._tail.look()
+        self._liking.look(self._log)
+        verdicts = [self._verdict(one["update"]) for one in self._tail.updates]
+        liked = [self._liking.of(one["update"]) for one in self._tail.updates]
         return Seen(
             name=self._folder.name,
             alive=_alive(outlook),
             told=_life(outlook),
             update=outlook.update,
             of=None,
-            charts=charts(self._tail.updates, [self._verdict(one["update"]) for one in self._tail.updates]),
+            charts=charts(self._tail.updates, verdicts, liked),
             notes=(
                 Notes(key="queue", title="queue", notes=tuple(_queue(outlook))),
                 Notes(key="versions", title="versions and gates", notes=tuple(self._versions())),
-                Notes(key="guard", title="guard", notes=tuple(_guard(self._tail.updates))),
+                Notes(key="guard", title="guard", notes=tuple(_guard(self._tail.updates, verdicts, liked))),
             ),
         )
 
@@ -103,7 +108,9 @@ class LearningWatch:
         yield from (note for _, note in sorted(said, key=lambda one: one[0], reverse=True))
 
 
-def charts(updates: Sequence[Mapping[str, Any]], verdicts: Sequence[Mapping[str, Any]]) -> tuple[Chart, ...]:
+def charts(
+    updates: Sequence[Mapping[str, Any]], verdicts: Sequence[Mapping[str, Any]], liked: Sequence[float | None]
+) -> tuple[Chart, ...]:
     """The figures of each update, and of the gate that followed it. A figure that no update has is left out."""
     at = [float(record["update"]) for record in updates]
 
@@ -122,6 +129,7 @@ def charts(updates: Sequence[Mapping[str, Any]], verdicts: Sequence[Mapping[str,
             "served", "success at the gate", *map(served, ("candidate", "champion", "anchor")), percent=True, floor=0.0,
             ceiling=1.0,
         ),
+        chart("liked", "what people think", seen.line("mean rating", liked), floor=-1.0, ceiling=1.0),
         chart("kl", "KL, nats a token", of("from anchor", "signs", "kl_anchor"), of("an update", "stats", "kl_old"),
               floor=0.0),
         chart("entropy", "entropy, nats a token", of("policy", "signs", "entropy"),
@@ -186,15 +194,22 @@ def _queue(outlook: Outlook) -> Iterator[Note]:
         yield Note(text=f"{count} not learnt from, {why}: {seen.words(outlook.summary.examples[why])}")
 
 
-def _guard(updates: Sequence[Mapping[str, Any]]) -> Iterator[Note]:
-    """Why updates were withheld or came to nothing, and what was near it, newest first."""
+def _guard(
+    updates: Sequence[Mapping[str, Any]], verdicts: Sequence[Mapping[str, Any]], liked: Sequence[float | None]
+) -> Iterator[Note]:
+    """Whether what is liked still serves; then why updates were withheld or came to nothing, newest first."""
+    drifting = drift.alarm(liked, column(verdicts, "evidence", "served", "candidate"))
+    if drifting:
+        yield Note(text=drifting, bad=True)
     for record in reversed(updates):
         outcome, warning = seen.words(record.get("outcome")), seen.words(record.get("warning"))
         if outcome and outcome != learning.LEARNT:
             yield Note(text=f"update {record['update']} {outcome}", bad=True)
         if warning:
             yield Note(text=f"update {record['update']}: {warning}")
-    if not any(record.get("warning") or record.get("outcome") != learning.LEARNT for record in updates):
+    if not drifting and not any(
+        record.get("warning") or record.get("outcome") != learning.LEARNT for record in updates
+    ):
         yield Note(text="nothing to object to")
 
 

@@ -153,7 +153,7 @@ def charts(updates: Sequence[Mapping[str, Any]]) -> tuple[Chart, ...]:
             *(seen.line(seen.words(name, 40), column(updates, "components", name)) for name in names), own_scales=True,
         ),
         chart(
-            "kl", "KL, nats a token", stats("from the start", "kl_reference"), stats("an update", "kl_old"), floor=0.0
+            "kl", "KL, nats a token", stats("from start", "kl_reference"), stats("an update", "kl_old"), floor=0.0
         ),
         chart("entropy", "entropy, nats a token", stats("entropy", "entropy"), floor=0.0),
         chart("speed", "episodes a second", seen.line("episodes/s", speeds(updates)), floor=0.0),

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from dialog_rl.errors import ConfigError
 from dialog_rl.online.practice import Strategy
-from dialog_rl.rl.algorithms.ppo import Level, PPOConfig
+from dialog_rl.rl.algorithms.ppo_config import PPOConfig
+from dialog_rl.rl.choices import Level
 from dialog_rl.rl.kl import KLConfig
 from dialog_rl.rl.learner_config import LearnerConfig
 from dialog_rl.rl.schedules import Schedule

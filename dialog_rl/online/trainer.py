@@ -9,9 +9,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from dialog_rl import metrics
 from dialog_rl.combination import Combination
@@ -20,7 +21,7 @@ from dialog_rl.episode_log.log import EpisodeLog, Query
 from dialog_rl.errors import ConfigError
 from dialog_rl.lm import checkpoints, versions
 from dialog_rl.lm.model import SpeakingModel
-from dialog_rl.lm.rollouts import rollouts
+from dialog_rl.lm.rollouts import Rollouts, rollouts
 from dialog_rl.online import training_record as record
 from dialog_rl.online import tuition
 from dialog_rl.online.casting import Casting, Source, episode_id, name_of
@@ -28,7 +29,7 @@ from dialog_rl.online.practice import Practice, Strategy
 from dialog_rl.online.run_state import load_state, save_state
 from dialog_rl.online.train_config import GROUP, TrainConfig
 from dialog_rl.online.validation import Validation, validation_of
-from dialog_rl.plugins.loading import Plugins
+from dialog_rl.plugins.loading import Plugins, facts_of
 from dialog_rl.rl.algorithm import Algorithm
 from dialog_rl.rl.algorithms.ppo import PPO
 from dialog_rl.rl.batch import EpisodeBatch
@@ -88,9 +89,12 @@ class Trainer:
         *,
         algorithm: Algorithm | None = None,
         plugins: Plugins | None = None,
+        speak: Rollouts = rollouts,
+        learn: Callable[..., Learner] = Learner,
     ) -> None:
         """model is trained in place; reference is what the KL penalty holds it to, and is never changed.
-        algorithm is PPO unless given.
+        algorithm is PPO unless given. `speak` lets the policy speak, here or elsewhere; `learn`
+        makes the learner, which may be more than this process.
 
         `plugins` are told what happens, and may replace the weighted sum of the rewards.
         """
@@ -98,7 +102,7 @@ class Trainer:
             raise ConfigError("train: no packs")
         self.folder, self.config = folder, config
         self._stages, self._model, self._rewards = stages, model, rewards
-        self._plugins = plugins
+        self._plugins, self._rollouts = plugins, speak
         self._combination = Combination(rewards, combine=plugins.combine if plugins is not None else None)
         self._parent = model.version
         for taught in (model, reference):
@@ -110,9 +114,9 @@ class Trainer:
         self._casting = self._cast(rule)
         if config.last_layers is not None:
             freeze_all_but_last(model.policy, config.last_layers)
-        self.learner = Learner(
+        self.learner = learn(
             model.policy, reference.policy, PerTask(rule) if config.per_pack else rule, config.learner,
-            schedule=lambda update: factor(config.schedule, update, config.updates, config.warmup),
+            schedule=partial(_rate, config),
         )  # fmt: skip
         self.validation: Validation | None = None
         if config.validate_every:
@@ -184,24 +188,21 @@ class Trainer:
 
     def run(self, *, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
         """Update after update until the configured dialogues are spoken. What is cancelled in mid-update is dropped."""
-        self._tell("on_run_start")
-        error = ""
-        try:
+        with self._plugins.watching(self.folder.name, self.folder) if self._plugins is not None else nullcontext():
             yield from self._run(cancelled)
-        except Exception as e:  # marked border: told to the observers and raised again
-            error = f"{type(e).__name__}: {e}"
-            raise
-        finally:
-            self._tell("on_run_end", error=error)
 
     def _run(self, cancelled: Callable[[], bool]) -> Iterator[Progress]:
         with EpisodeLog.open(self.folder / LOG) as log:
+            if self._plugins is not None:
+                log.listener = self._plugins.hearing(self.folder.name, self.folder)
             while not self.over:
                 progress = self._update(log, cancelled)
                 if progress is None:
                     return
                 record.append(self.folder, asdict(progress))
-                self._tell("on_update_end", stats=asdict(progress))
+                if self._plugins is not None:
+                    facts = facts_of(self.folder.name, self.folder)
+                    self._plugins.notify("on_update_end", run=facts, stats=asdict(progress))
                 last = self.over
                 if last or self.done % self.config.checkpoint_every == 0:
                     self.checkpoint()
@@ -251,8 +252,6 @@ class Trainer:
         if len(episodes) < self.config.batch:
             return None
         log.append_many(episodes, run=self.folder.name)
-        for episode in episodes:
-            self._tell("on_episode_end", episode=episode)
         scored = self._combination.score(episodes)
         spoken = time.perf_counter()
         batch = EpisodeBatch.from_scored(
@@ -309,7 +308,7 @@ class Trainer:
     def _speak(self, cancelled: Callable[[], bool]) -> list[Episode]:
         """This update's conversations, in the order of their numbers, whichever ended first."""
         first = self.done * self.config.batch
-        episodes = rollouts(
+        episodes = self._rollouts(
             self._model.policy,
             self._model.renderer,
             self._casting.conversations(
@@ -345,9 +344,9 @@ class Trainer:
             combination=self._combination.figures(),
         )
 
-    def _tell(self, hook: str, **facts: Any) -> None:
-        if self._plugins is not None:
-            self._plugins.notify(hook, run={"id": self.folder.name, "folder": str(self.folder)}, **facts)
+
+def _rate(config: TrainConfig, update: int) -> float:
+    return factor(config.schedule, update, config.updates, config.warmup)
 
 
 def _succeeded(episode: Episode) -> bool:

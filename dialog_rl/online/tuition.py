@@ -7,8 +7,9 @@ from typing import Protocol
 
 from dialog_rl.conversation import Conversation
 from dialog_rl.episode import Episode, Message
-from dialog_rl.expert import NONE, Expert
+from dialog_rl.expert import Expert
 from dialog_rl.goals import make_scenario
+from dialog_rl.mistakes import NONE
 from dialog_rl.rl.batch import EpisodeBatch
 from dialog_rl.scoring import ScoredEpisode
 from dialog_rl.seeds import derive, generator

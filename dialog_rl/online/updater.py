@@ -72,7 +72,7 @@ class Updater:
         self.study = Study(material, config, self.run)
         self.ledger = Ledger(own_run=self.run)
         self.course = Course()
-        self._folder, self._states = folder, TrainingStates(folder)
+        self.folder, self._states = folder, TrainingStates(folder)
         self._lease, self._clock = lease, clock
         self._promoter = Promoter(store, gate, log, lease, run=self.run, shadow=config.shadow)
         self._queued_since: float | None = None
@@ -225,7 +225,7 @@ class Updater:
             record=_plain(record),
         )
         self._commit()
-        training_record.append(self._folder, _figures(record))
+        training_record.append(self.folder, _figures(record))
         self._queued_since = None
         self._failures = self._failures + 1 if abandoned else 0
         return Report(record=record, verdict=self._settle())

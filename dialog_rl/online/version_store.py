@@ -25,6 +25,7 @@ class VersionStore:
 
     def settle_in(self, champion: Version) -> None:
         """See to it that the store has a champion and an anchor: the given version where it has none."""
+        promotions.refresh(self.root)
         for alias, reason in ((CHAMPION, "spoke when learning began"), (ANCHOR, "frozen when learning began")):
             if alias not in journal.standing(self.root):
                 adopted = adopt(self.root, champion)

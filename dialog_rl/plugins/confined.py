@@ -7,11 +7,12 @@ import logging
 import queue
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from dialog_rl.conversation import UserReply
 from dialog_rl.episode import Episode, Message, to_json
-from dialog_rl.errors import PluginError, RewardError
+from dialog_rl.errors import ConfigError, PluginError, RewardError
 from dialog_rl.hookspecs import HOOKS, KINDS
 from dialog_rl.plugins import wire
 from dialog_rl.plugins.isolation import Worker
@@ -182,33 +183,45 @@ class Observer:
         self._worker = worker
         self._waiting: queue.Queue[tuple[str, Any] | None] = queue.Queue(self.LIMIT)
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
         self.dropped = 0
-        """Events that found the queue full."""
+        """Events that it was not told of: the queue was full, or its process is called no more."""
 
     def tell(self, hook: str, facts: Mapping[str, Any]) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name=f"observer {self._worker.target.name}", daemon=True)
-            self._thread.start()
+        """From any thread."""
+        with self._starting:
+            if self._thread is None:
+                name = f"observer {self._worker.target.name}"
+                self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+                self._thread.start()
         try:
             self._waiting.put_nowait((hook, wire.encode(facts)))
         except queue.Full:
             self.dropped += 1
 
     def close(self, patience: float) -> None:
-        """Let it hear what is waiting, for at most `patience` seconds."""
-        if self._thread is not None:
-            try:
-                self._waiting.put_nowait(None)
-                self._thread.join(patience)
-            except queue.Full:
-                self.dropped += self._waiting.qsize()
+        """Let it hear what is waiting, for at most `patience` seconds; then its process is ended in mid-call."""
+        if self._thread is None:
+            return
+        with suppress(queue.Full):
+            self._waiting.put(None, timeout=patience)
+            self._thread.join(patience)
+        if self._thread.is_alive():
+            self._worker.end()
+            self._waiting.put(None)
+            self._thread.join()
+        if self.dropped:
+            logger.warning("plugin %r was not told of %d events", self._worker.target.name, self.dropped)
 
     def _work(self) -> None:
         while (event := self._waiting.get()) is not None:
             hook, facts = event
+            if self._worker.quarantined:
+                self.dropped += 1
+                continue
             try:
                 self._worker.call("hook", name=hook, facts=facts)
-            except PluginError as e:
+            except (PluginError, ConfigError) as e:
                 logger.warning("%s: %s", hook, e)
 
 

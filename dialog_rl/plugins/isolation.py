@@ -2,13 +2,19 @@
 
 A plugin that raises, hangs, dies or floods costs one failed call; the program goes on. After several failures in a
 row it is quarantined: it is not started again in this run, and says so.
+
+Every request brings a key that no earlier one had, and an answer is one line sealed with it. So no bytes that a
+plugin's code writes on the pipe are taken for an answer, whether they come before the true one, within it, after it or
+between calls: the call that finds them fails, and the process is ended. That holds against accidents and guesses. A
+plugin shares its process with the worker, so code that searches it for the key can write an answer of its own; that
+gains it nothing which returning the same would not, as every answer is read and checked alike.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
+import secrets
 import selectors
 import signal
 import subprocess
@@ -92,10 +98,14 @@ class _Process:
         for descriptor in (self.requests, self.replies, self.output):
             os.set_blocking(descriptor, False)
 
-    def kill(self) -> None:
-        """End the process and whatever it started in its session. Safe to call twice."""
+    def end(self) -> None:
+        """End the process and whatever it started in its session."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.popen.pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """End it and close its pipes. Safe to call twice."""
+        self.end()
         self.popen.wait()
         for descriptor in (self.requests, self.replies, self.output):
             with suppress(OSError):
@@ -122,7 +132,6 @@ class Worker:
         """Why the plugin is called no more; empty while it is."""
         self._process: _Process | None = None
         self._failures = 0
-        self._serial = 0
         self.lock = threading.RLock()
         """Held during a call; hold it around calls that belong together."""
         self._undo: weakref.finalize[..., Any] | None = None
@@ -137,6 +146,8 @@ class Worker:
             self.close()
             self._process = _Process(self.confinement.memory)
             self._undo = weakref.finalize(self, self._process.kill)
+            if self.quarantined:  # since the call began, in another thread, which found no process to end
+                raise PluginError(f"plugin {self.target.name!r} is quarantined: {self.quarantined}")
             self.generation += 1
             facts = {"name": self.target.name, "file": self.target.file, "entry": self.target.entry}
             return self._call("load", facts, self.confinement.load_deadline)
@@ -150,6 +161,13 @@ class Worker:
                 self.load()
             deadline = self.confinement.load_deadline if verb == "make" else self.confinement.deadline
             return self._call(verb, facts, deadline)
+
+    def end(self) -> None:
+        """Call the plugin no more. A call that is going on in another thread is not waited for: it fails."""
+        self.quarantined = self.quarantined or "the program has ended it"
+        process = self._process
+        if process is not None:
+            process.end()
 
     def close(self) -> None:
         """End the process, if there is one."""
@@ -208,18 +226,16 @@ class Worker:
         return reason
 
     def _exchange(self, verb: str, facts: Mapping[str, Any], until: float, output: bytearray) -> Any:
-        self._serial += 1
-        request = wire.line({"id": self._serial, "verb": verb, "facts": facts})
+        key = secrets.token_hex(16)
+        request = wire.line({"key": key, "verb": verb, "facts": facts})
         text = self._transfer(request, until, output)
         try:
-            reply = json.loads(text)
+            reply = wire.unsealed(key, text)
         except (ValueError, RecursionError) as e:
-            raise _Failed("its reply is not JSON", fatal=True) from e
-        if not isinstance(reply, dict) or reply.get("id") != self._serial:
-            raise _Failed("its reply answers another question", fatal=True)
-        error = reply.get("error")
+            raise _Failed("what came on its reply pipe is no answer to the call", fatal=True) from e
+        error = reply.get("error") if isinstance(reply, dict) else None
         if not isinstance(error, dict):
-            return reply.get("result")
+            return reply.get("result") if isinstance(reply, dict) else None
         kind, message = str(error.get("type")), str(error.get("message"))
         if kind == "ConfigError":
             raise ConfigError(f"plugin {self.target.name!r}: {one_line(message)}")
@@ -227,9 +243,11 @@ class Worker:
         raise _Failed(message if known else f"raised {kind}: {message}{error.get('where', '')}", fatal=False)
 
     def _transfer(self, request: bytes, until: float, output: bytearray) -> bytes:
-        """Send the request and wait for one line, draining what the plugin prints meanwhile."""
+        """Send the request and wait for one line and no more, draining what the plugin prints meanwhile."""
         process = self._process
         assert process is not None
+        if _unasked(process.replies):
+            raise _Failed("it wrote on its reply pipe without being asked", fatal=True)
         left, received = memoryview(request), bytearray()
         with selectors.DefaultSelector() as selector:
             selector.register(process.requests, selectors.EVENT_WRITE)
@@ -250,7 +268,10 @@ class Worker:
                     else:
                         self._receive(process.replies, received)
             _drain(process.output, output)
-        return bytes(received[: received.index(b"\n")])
+        text, _, more = bytes(received).partition(b"\n")
+        if more:
+            raise _Failed("it wrote on its reply pipe after its answer", fatal=True)
+        return text + b"\n"
 
     def _receive(self, descriptor: int, received: bytearray) -> None:
         data = os.read(descriptor, 65536)
@@ -259,6 +280,14 @@ class Worker:
         received += data
         if len(received) > self.confinement.reply:
             raise _Failed(f"its reply is longer than {self.confinement.reply} bytes", fatal=True)
+
+
+def _unasked(descriptor: int) -> bool:
+    """Whether there is anything to read. The end of the pipe is for the call to find."""
+    try:
+        return bool(os.read(descriptor, 1))
+    except BlockingIOError:
+        return False
 
 
 def _write(descriptor: int, left: memoryview) -> memoryview:

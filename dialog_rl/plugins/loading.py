@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from dialog_rl import hookspecs
+from dialog_rl.episode import Episode, Rating
 from dialog_rl.errors import PluginError
 from dialog_rl.hookspecs import API_VERSION, HOOKS, KINDS, OBSERVERS, PROJECT
 from dialog_rl.plugins import discovery, wire
@@ -25,7 +27,6 @@ from dialog_rl.plugins.isolation import Call, Confinement, Target, Worker
 from dialog_rl.plugins.registry import Registration, Registry, register_into, suggest
 
 if TYPE_CHECKING:
-    from dialog_rl.episode import Episode
     from dialog_rl.scoring import Score
 
 logger = logging.getLogger(__name__)
@@ -120,6 +121,31 @@ class Plugins:
             if hook in self._hooks[name]:
                 observer.tell(hook, facts)
 
+    def hearing(self, run: str, folder: Path) -> Callable[[Episode | Rating], None]:
+        """For a log's `listener`: lets the observers know of each episode and each rating of a run."""
+        facts = facts_of(run, folder)
+
+        def hear(fact: Episode | Rating) -> None:
+            if isinstance(fact, Rating):
+                self.notify("on_rating", run=facts, rating=fact)
+            else:
+                self.notify("on_episode_end", run=facts, episode=fact)
+
+        return hear
+
+    @contextmanager
+    def watching(self, run: str, folder: Path) -> Iterator[None]:
+        """Lets the observers know that a run begins, and how it ended."""
+        facts, error = facts_of(run, folder), ""
+        self.notify("on_run_start", run=facts)
+        try:
+            yield
+        except Exception as e:  # marked border: told to the observers and raised again
+            error = f"{type(e).__name__}: {e}"
+            raise
+        finally:
+            self.notify("on_run_end", run=facts, error=error)
+
     def combine(self, scores: Mapping[str, Score], weights: Mapping[str, float], episode: Episode) -> float | None:
         """What the first plugin with an opinion makes of the scores; None leaves it to the weighted sum."""
         facts: dict[str, Any] = {"scores": scores, "weights": weights, "episode": episode}
@@ -192,6 +218,11 @@ class Plugins:
         return found
 
 
+def facts_of(run: str, folder: Path) -> dict[str, str]:
+    """What the observers are told of a run."""
+    return {"id": run, "folder": str(folder)}
+
+
 def _bound(impl: pluggy.HookImpl) -> Callable[..., Any]:
     """A hook implementation that takes all of the hook's arguments by keyword and passes on those it wants."""
     return lambda **facts: impl.function(*(facts[argument] for argument in impl.argnames))
@@ -229,7 +260,8 @@ def load_plugins(
                 target = Target(name=entry.name, entry=entry.value)
                 plugins.add_confined(Worker(target, limits, trace), source)
         except PluginError as e:
-            plugins.problems.append(Problem(plugin=entry.name, source=source, message=str(e)))
+            why = str(e).removeprefix(f"plugin {entry.name!r} failed in 'load': ")  # a problem names its plugin itself
+            plugins.problems.append(Problem(plugin=entry.name, source=source, message=why))
     for path in map(Path, files):
         if path.stem in disabled:
             continue

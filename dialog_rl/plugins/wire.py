@@ -5,6 +5,8 @@ The program's side trusts nothing that comes back: `read_scores` and `read_reply
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import math
 import numbers
@@ -158,6 +160,24 @@ def read_figures(reply: Any) -> dict[str, float]:
 def line(document: Any) -> bytes:
     """One line of ASCII JSON; lone surrogates and line separators travel as escapes."""
     return json.dumps(document, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+
+
+def sealed(key: str, document: Any) -> bytes:
+    """A line that answers the one request which brought `key`: a digest of the JSON under that key, then the JSON."""
+    text = line(document)
+    return _digest(key, text) + b" " + text
+
+
+def unsealed(key: str, text: bytes) -> Any:
+    """What was sealed under `key`. Raises ValueError for any other line, however like an answer it looks."""
+    digest, _, content = text.partition(b" ")
+    if not hmac.compare_digest(digest, _digest(key, content)):
+        raise ValueError("not sealed under this key")
+    return json.loads(content)
+
+
+def _digest(key: str, text: bytes) -> bytes:
+    return hashlib.blake2b(text, key=key.encode(), digest_size=16).hexdigest().encode()
 
 
 def _name(value: Any) -> str:

@@ -1,7 +1,8 @@
 """The process a stranger's plugin lives in: reads one JSON request a line, answers one JSON line.
 
 Started as `python -m dialog_rl.plugins.worker IN OUT MEMORY`, with the numbers of two file descriptors.
-What the plugin prints goes to the program through another pipe, where it is cut and made printable.
+What the plugin prints goes to the program through another pipe, where it is cut and made printable. Every answer is
+sealed with the key that its request brought: bytes that the plugin's code writes on the pipe are no answer.
 """
 
 from __future__ import annotations
@@ -156,16 +157,18 @@ def _failure(error: BaseException) -> dict[str, str]:
 def main() -> None:
     source, sink, memory = (int(argument) for argument in sys.argv[1:4])
     limit_this_process(memory)
+    for descriptor in (source, sink):  # what the plugin starts must not keep the pipes open after this process
+        os.set_inheritable(descriptor, False)
     host = Host()
     with os.fdopen(source, "rb") as requests, os.fdopen(sink, "wb") as replies:
         for text in requests:
             request = json.loads(text)
             try:
-                answer = {"id": request["id"], "result": host.answer(request)}
-                reply = wire.line(answer)
+                reply = wire.sealed(request["key"], {"result": host.answer(request)})
             except BaseException as e:  # marked border: whatever a plugin raises is an answer
-                reply = wire.line({"id": request["id"], "error": _failure(e)})
-            sys.stdout.flush()
+                reply = wire.sealed(request["key"], {"error": _failure(e)})
+            with suppress(ValueError, AttributeError):  # a plugin may have closed or replaced it
+                sys.stdout.flush()
             replies.write(reply)
             replies.flush()
 

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-
-
-class Level(StrEnum):
-    TOKEN = "token"
-    STEP = "step"
-    """A tool call or a reply is one action: one value, and gamma and lam once each."""
 
 
 class _Compact(NamedTuple):

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from dialog_rl.rl import advantages as estimators
 from dialog_rl.rl.actor_critic import Evaluation
-from dialog_rl.rl.advantages import Level
 from dialog_rl.rl.batch import EpisodeBatch
+from dialog_rl.rl.choices import Level
 from dialog_rl.rl.experience import Experience, Targets
 
 

@@ -10,9 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from dialog_rl.episode import to_json
+from dialog_rl.episode import Episode, StopReason, to_json
 from dialog_rl.errors import TrainingError
 from dialog_rl.scoring import ScoredEpisode
+
+WIDTH_STEP = 32
+"""Positions. On a CPU every shape of a bf16 product costs milliseconds to prepare and is kept: with exact widths a
+process that trains grows by 0.3 GB an update, with these it stays at its first size, for 3 % more padding."""
 
 _DTYPES = {
     "ids_BT": torch.long, "action_mask_BT": torch.bool, "sampler_logprobs_BT": torch.float32,
@@ -111,7 +115,7 @@ class EpisodeBatch:
         if not kept:
             raise TrainingError(
                 f"nothing to learn from: of {len(scored) + len(replayed)} episodes {broken} were broken off "
-                f"and {silent} hold no sampled token"
+                f"and {silent} hold no sampled token{_why_silent([one.episode for one in (*scored, *replayed)])}"
             )
         groups: dict[Hashable, int] = {}
         tasks: dict[str, int] = {}
@@ -127,6 +131,16 @@ class EpisodeBatch:
             dropped_broken=broken,
             dropped_silent=silent,
         )
+
+
+def _why_silent(episodes: Sequence[Episode]) -> str:
+    """Said where it is so: a brief in a strange tokenizer is easily longer than a small model's positions."""
+    full = sum(e.stop is StopReason.CONTEXT_FULL and not any(step.action_ids for step in e.steps) for e in episodes)
+    return (
+        f"; in {full} of them the brief and the first message alone filled the context: take a model with more "
+        "positions, a pack with a shorter brief, or raise model.context"
+        if full else ""
+    )  # fmt: skip
 
 
 def _scenario_key(scored: ScoredEpisode) -> Hashable:
@@ -196,21 +210,29 @@ class MicroBatch:
     index_B: Tensor
     width: int
     """Positions of the longest of them."""
+    counts: bool = True
+    """False: these rows are another process's, and go through this one only so that all do so equally often."""
 
 
 def micro_batches(lengths: Sequence[int], index: Sequence[int], token_budget: int) -> tuple[MicroBatch, ...]:
     """The rows of `index`, longest first, in blocks of at most `token_budget` positions, padding counted.
 
-    Rows of like length stand together, so little is padded. A row longer than the budget goes alone.
+    Rows of like length stand together, so little is padded. A row longer than the budget goes alone. Widths are
+    multiples of WIDTH_STEP, or that of the whole batch.
     """
+    longest = max(lengths, default=0)
+
+    def width(row: int) -> int:
+        return min(-(-lengths[row] // WIDTH_STEP) * WIDTH_STEP, longest)
+
     ordered = sorted(index, key=lambda row: (-lengths[row], row))
     blocks: list[list[int]] = []
     for row in ordered:
-        if blocks and lengths[blocks[-1][0]] * (len(blocks[-1]) + 1) <= token_budget:
+        if blocks and width(blocks[-1][0]) * (len(blocks[-1]) + 1) <= token_budget:
             blocks[-1].append(row)
         else:
             blocks.append([row])
-    return tuple(MicroBatch(index_B=torch.tensor(block), width=lengths[block[0]]) for block in blocks)
+    return tuple(MicroBatch(index_B=torch.tensor(block), width=width(block[0])) for block in blocks)
 
 
 def minibatches(

@@ -12,6 +12,7 @@ from dialog_rl.errors import TrainingError
 from dialog_rl.rl import losses
 from dialog_rl.rl.actor_critic import ActorCritic, TokenEvaluation
 from dialog_rl.rl.batch import EpisodeBatch, MicroBatch
+from dialog_rl.rl.choices import KLEstimator
 
 
 def evaluate(policy: ActorCritic, batch: EpisodeBatch) -> TokenEvaluation:
@@ -27,20 +28,25 @@ def evaluate(policy: ActorCritic, batch: EpisodeBatch) -> TokenEvaluation:
 
 @torch.no_grad()
 def evaluate_all(policy: ActorCritic, batch: EpisodeBatch, blocks: Sequence[MicroBatch]) -> TokenEvaluation:
-    """The whole batch, block by block. In the very blocks of the first epoch, its first ratios are exactly 1."""
+    """The rows of the blocks, block by block, and 0 in all others. In the very blocks of the first epoch, its first
+    ratios are exactly 1.
+    """
     whole: TokenEvaluation | None = None
     for block in blocks:
         index_B = block.index_B.to(batch.ids_BT.device)
         part = evaluate(policy, batch.rows(index_B, block.width))
-        if whole is None:
-            empty_BT = part.logprobs_BT.new_zeros(batch.ids_BT.shape)
-            whole = TokenEvaluation(empty_BT, empty_BT.clone(), empty_BT.clone(), empty_BT.new_zeros(len(batch)))
+        whole = whole or _nothing(batch, part.logprobs_BT.dtype)
+        if not block.counts:
+            continue
         for all_BT, part_BT in zip(whole[:3], part[:3], strict=True):
             all_BT[index_B, : block.width] = part_BT.to(all_BT.dtype)
         whole.final_value_B[index_B] = part.final_value_B.to(whole.final_value_B.dtype)
-    if whole is None:
-        raise ValueError("a batch without episodes")
-    return whole
+    return whole or _nothing(batch, torch.float32)
+
+
+def _nothing(batch: EpisodeBatch, dtype: torch.dtype) -> TokenEvaluation:
+    empty_BT = torch.zeros(batch.ids_BT.shape, dtype=dtype, device=batch.ids_BT.device)
+    return TokenEvaluation(empty_BT, empty_BT.clone(), empty_BT.clone(), empty_BT.new_zeros(len(batch)))
 
 
 class Mismatch(NamedTuple):
@@ -54,7 +60,7 @@ class Mismatch(NamedTuple):
     def measure(cls, batch: EpisodeBatch, old: TokenEvaluation) -> Mismatch:
         mask_BT, sampler_BT = batch.fresh_mask_BT, batch.sampler_logprobs_BT.to(old.logprobs_BT.dtype)
         difference_BT = (old.logprobs_BT - sampler_BT).abs()
-        k3_BT = losses.kl_divergence(sampler_BT, old.logprobs_BT, losses.KLEstimator.K3)
+        k3_BT = losses.kl_divergence(sampler_BT, old.logprobs_BT, KLEstimator.K3)
         worst = torch.where(mask_BT, difference_BT, torch.zeros_like(difference_BT)).max()
         return cls(*torch.stack([worst, losses.masked_mean(k3_BT, mask_BT)]).tolist())
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dialog_rl.errors import ConfigError
-from dialog_rl.rl.losses import KLEstimator
+from dialog_rl.rl.choices import KLEstimator
 
 
 class KLPlace(StrEnum):

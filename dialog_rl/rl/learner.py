@@ -18,18 +18,19 @@ from dialog_rl.errors import CheckpointError, ConfigError, TrainingError
 from dialog_rl.rl import losses
 from dialog_rl.rl.actor_critic import VALUE_HEAD, ActorCritic, TokenEvaluation
 from dialog_rl.rl.algorithm import Algorithm
-from dialog_rl.rl.batch import EpisodeBatch, MicroBatch, micro_batches, minibatches
+from dialog_rl.rl.batch import EpisodeBatch, MicroBatch
 from dialog_rl.rl.entropy import EntropyController
-from dialog_rl.rl.evaluation import Mismatch, evaluate, evaluate_all
+from dialog_rl.rl.evaluation import Mismatch, evaluate
 from dialog_rl.rl.experience import Experience
+from dialog_rl.rl.fitting import TokenBudget
 from dialog_rl.rl.kl import KLController, KLPlace
 from dialog_rl.rl.learner_config import LearnerConfig
+from dialog_rl.rl.objective import token_losses
+from dialog_rl.rl.passes import Passes
+from dialog_rl.rl.team import Alone, Minibatch
 from dialog_rl.rl.update_stats import Tally, UpdateEnd, UpdateStats, summarise
 
 logger = logging.getLogger(__name__)
-
-Minibatch = Sequence[MicroBatch]
-"""Rows of one optimizer step, in blocks that fit the token budget."""
 
 
 @dataclass(slots=True)
@@ -60,8 +61,11 @@ class Learner:
         config: LearnerConfig | None = None,
         *,
         schedule: Callable[[int], float] = constant,
+        team: Alone | None = None,
     ) -> None:
-        """schedule gives the factor on both learning rates for an update, counted from 0."""
+        """schedule gives the factor on both learning rates for an update, counted from 0. team: the processes that make
+        the update, each of which calls the same with the same.
+        """
         self.config = c = config or LearnerConfig()
         self.policy, self.reference, self.algorithm, self._schedule = policy, reference, algorithm, schedule
         trained = [(name, p) for name, p in policy.named_parameters() if p.requires_grad]
@@ -73,7 +77,9 @@ class Learner:
         groups = [{"params": parameters, "lr": rate} for parameters, rate in rated if parameters]
         self._optimizer = torch.optim.AdamW(groups, weight_decay=c.weight_decay, fused=True)
         self._device = self._actor[0].device
+        self._team = team or Alone()
         self._generator = torch.Generator().manual_seed(c.seed)
+        self._passes = Passes(TokenBudget(c.token_budget), self._team, self._device)
         self._skips_in_a_row = 0
         self.kl = KLController(c.kl)
         self.entropy = EntropyController(c.entropy_coef, c.entropy_target)
@@ -106,15 +112,16 @@ class Learner:
         batch = batch.to(self._device)
         self.policy.eval()
         plan = self._plan(batch)
-        experience, mismatch = self._experience(batch, [block for minibatch in plan for block in minibatch])
+        experience, mismatch = self._experience(batch, plan)
         run = _Run(critic_only=self._critic_only(experience))
         kl_old = self._learn(experience, plan, run)
+        tally, padded = self._of_all(run.tally, plan)
         kl_coef = self.kl.coef
         self.updates += 1
         stats = summarise(
-            experience, run.tally, update=self.updates, end=run.end, critic_only=run.critic_only, kl_old=kl_old,
+            experience, tally, update=self.updates, end=run.end, critic_only=run.critic_only, kl_old=kl_old,
             kl_coef=kl_coef, mismatch=mismatch, norms=run.norms, steps_skipped=run.skipped, epochs=run.epochs,
-            padded_tokens=sum(len(block.index_B) * block.width for minibatch in plan for block in minibatch),
+            padded_tokens=padded,
             explains=self._has_critic, learning_rate=self.config.learning_rate * factor,
             reward_mean=float(batch.episode_return_B[~batch.replayed_B].mean().nan_to_num(0.0)),
             seconds=time.perf_counter() - started,
@@ -135,35 +142,39 @@ class Learner:
         self.policy.eval()
         losses_seen: list[float] = []
         for minibatch in self._plan(batch):
-            tokens = sum(batch.action_mask_BT[block.index_B].sum() for block in minibatch)
-            total = 0.0
-            for block in minibatch:
+            tokens = batch.action_mask_BT[minibatch.index_B].sum()
+
+            def surprise(block: MicroBatch, tokens: Tensor = tokens) -> Tensor:
                 rows = batch.rows(block.index_B.to(self._device), block.width)
                 loss = -losses.masked_sum(evaluate(self.policy, rows).logprobs_BT, rows.action_mask_BT) / tokens
-                loss.backward()
-                total += float(loss.detach())
-            norm = torch.nn.utils.clip_grad_norm_(self._actor, self.config.max_grad_norm)
-            if math.isfinite(total) and math.isfinite(float(norm)):
+                return self._passes.back(loss, block)[None]
+
+            total = float(self._passes.total(minibatch.blocks, batch.lengths_B, surprise, size=1, begin=self._forget))
+            norm = float(self._passes.clip(self._actor, self.config.max_grad_norm))
+            if math.isfinite(total) and math.isfinite(norm):
                 self._optimizer.step()
-            self._optimizer.zero_grad(set_to_none=True)
+            self._forget()
             losses_seen.append(total)
         return losses_seen[0]
+
+    def _forget(self) -> None:
+        """The gradients."""
+        self._optimizer.zero_grad(set_to_none=True)
 
     # Before the first step
 
     def _plan(self, batch: EpisodeBatch) -> tuple[Minibatch, ...]:
-        c = self.config
-        return minibatches(batch.lengths_B.tolist(), c.minibatch_episodes, c.token_budget, self._generator)
+        return self._passes.plan(batch, self.config.minibatch_episodes, self._generator)
 
-    def _experience(self, batch: EpisodeBatch, blocks: Sequence[MicroBatch]) -> tuple[Experience, Mismatch]:
+    def _experience(self, batch: EpisodeBatch, plan: Sequence[Minibatch]) -> tuple[Experience, Mismatch]:
         c = self.config
-        old = evaluate_all(self.policy, batch, blocks)
+        old = self._passes.evaluate(self.policy, batch, plan)
         mismatch = Mismatch.measure(batch, old)
         mismatch.require(largest=c.max_mismatch, k3=c.max_mismatch_k3)
         reference_BT = None
         if self.reference is not None and self._wants_reference:
             self.reference.eval()
-            reference_BT = evaluate_all(self.reference, batch, blocks).logprobs_BT
+            reference_BT = self._passes.evaluate(self.reference, batch, plan).logprobs_BT
             if c.kl.place is KLPlace.REWARD:
                 penalty_BT = self.kl.coef * losses.kl_divergence(old.logprobs_BT, reference_BT, c.kl.estimator)
                 batch = replace(batch, rewards_BT=batch.rewards_BT - penalty_BT.to(batch.rewards_BT.dtype))
@@ -219,23 +230,25 @@ class Learner:
         finally:
             for p in frozen:
                 p.requires_grad_(True)
-            self._optimizer.zero_grad(set_to_none=True)
+            self._forget()
 
     def _step(self, experience: Experience, minibatch: Minibatch, run: _Run) -> bool:
         """One optimizer step, or none if it is not finite. False at the KL limit, where learning has to stop."""
-        loss, kl = self._backward(experience, minibatch, run)
+        loss, kl = self._gradient(experience, minibatch, run).unbind()
         parameters = self._critic if run.critic_only else [*self._actor, *self._critic]
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm)
+        norm = self._passes.clip(parameters, self.config.max_grad_norm)
         seen_loss, seen_norm, seen_kl = torch.stack([loss, norm.to(loss.dtype), kl]).tolist()  # the one wait a step
         if run.norms and seen_kl > self.config.kl_stop:
             return False
         if math.isfinite(seen_loss) and math.isfinite(seen_norm):
+            for p in self._actor if run.critic_only else ():
+                p.grad = None  # FSDP leaves zeros at what is frozen beside what learns
             self._optimizer.step()
             self._skips_in_a_row = 0
             run.norms.append(seen_norm)
         else:
             self._skip(run, seen_loss, seen_norm)
-        self._optimizer.zero_grad(set_to_none=True)
+        self._forget()
         return True
 
     def _skip(self, run: _Run, loss: float, norm: float) -> None:
@@ -248,46 +261,33 @@ class Learner:
                 f"the weights are those of the last good step: lower the learning rate or look at the rewards"
             )
 
-    def _backward(self, experience: Experience, minibatch: Minibatch, run: _Run) -> tuple[Tensor, Tensor]:
+    def _gradient(self, experience: Experience, minibatch: Minibatch, run: _Run) -> Tensor:
         """Accumulates the gradient over the blocks; returns the minibatch's loss and mean KL(old || new)."""
-        index_B = torch.cat([block.index_B for block in minibatch]).to(self._device)
-        tokens = experience.batch.action_mask_BT[index_B].sum()
-        fresh_tokens = experience.mask_BT[index_B].sum().clamp(min=1)
-        parts: list[Tensor] = []
-        for block in minibatch:
+        tokens = experience.batch.action_mask_BT[minibatch.index_B].sum()
+        fresh_tokens = experience.mask_BT[minibatch.index_B].sum().clamp(min=1)
+        before = run.tally
+
+        def begin() -> None:
+            run.tally = before.copy()
+            self._forget()
+
+        def part(block: MicroBatch) -> Tensor:
+            tally = run.tally if block.counts else Tally()
             rows = experience.rows(block)
             new = evaluate(self.policy, rows.batch)
-            loss = losses.masked_sum(self._loss(new, rows, run), rows.batch.action_mask_BT) / tokens
-            loss.backward()
-            kl = run.tally.watch(new, rows) / fresh_tokens
-            parts.append(torch.stack([loss.detach(), kl.to(loss.dtype)]))
-        loss, kl = torch.stack(parts).sum(0)
-        return loss, kl
+            losses_BT = self._loss(new, rows, tally, critic_only=run.critic_only)
+            loss = self._passes.back(losses.masked_sum(losses_BT, rows.batch.action_mask_BT) / tokens, block)
+            kl = tally.watch(new, rows) / fresh_tokens
+            return torch.stack([loss, kl.to(loss.dtype)])
 
-    def _loss(self, new: TokenEvaluation, rows: Experience, run: _Run) -> Tensor:
+        return self._passes.total(minibatch.blocks, experience.batch.lengths_B, part, size=2, begin=begin)
+
+    def _loss(self, new: TokenEvaluation, rows: Experience, tally: Tally, *, critic_only: bool) -> Tensor:
         """Each token's share in the loss."""
-        c, mask_BT, given = self.config, rows.mask_BT, self.algorithm.loss(new, rows)
-        for name, x_BT in given.terms.items():
-            run.tally.add(f"terms/{name}", x_BT, mask_BT)
-        run.tally.add("policy_loss", given.policy_BT, mask_BT)
-        total_BT = torch.zeros_like(new.logprobs_BT)
-        if given.value_BT is not None:
-            run.tally.add("value_loss", given.value_BT, mask_BT)
-            total_BT = total_BT + given.value_BT
-        if run.critic_only:
-            return torch.where(mask_BT, total_BT, 0.0)
-        total_BT = total_BT + rows.importance_BT * given.policy_BT
-        if self.entropy.coef > 0:  # a factor of 0 would still pay for a backward over the whole vocabulary
-            total_BT = total_BT - self.entropy.coef * new.entropy_BT
-        if rows.reference_logprobs_BT is not None and c.kl.place is KLPlace.LOSS:
-            kl_BT = losses.kl_divergence(new.logprobs_BT, rows.reference_logprobs_BT, c.kl.estimator)
-            total_BT = total_BT + self.kl.coef * kl_BT
-        total_BT = torch.where(mask_BT, total_BT, 0.0)
-        if c.imitation_coef > 0:
-            imitated_BT = rows.batch.action_mask_BT & rows.batch.imitate_B[:, None]
-            run.tally.add("imitation_loss", -new.logprobs_BT, imitated_BT)
-            total_BT = total_BT - torch.where(imitated_BT, c.imitation_coef * new.logprobs_BT, 0.0)
-        return total_BT
+        return token_losses(
+            new, rows, tally, algorithm=self.algorithm, config=self.config, kl_coef=self.kl.coef,
+            entropy_coef=self.entropy.coef, critic_only=critic_only,
+        )  # fmt: skip
 
     # After the last step
 
@@ -297,12 +297,24 @@ class Learner:
         lengths = experience.batch.lengths_B.tolist()
         by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
         some = by_length[:: -(-len(by_length) // self.config.check_episodes)]
-        parts: list[Tensor] = []
-        for block in micro_batches(lengths, some, self.config.token_budget):
+
+        def part(block: MicroBatch) -> Tensor:
             rows = experience.rows(block)
-            parts.append(torch.stack([Tally().watch(evaluate(self.policy, rows.batch), rows), rows.mask_BT.sum()]))
-        kl, tokens = torch.stack(parts).sum(0).tolist()
+            kl = Tally().watch(evaluate(self.policy, rows.batch), rows)
+            return torch.stack([kl, rows.mask_BT.sum()])
+
+        blocks = self._passes.some(experience.batch, some)
+        kl, tokens = self._passes.total(blocks, experience.batch.lengths_B, part, size=2).tolist()
         return kl / max(tokens, 1)
+
+    def _of_all(self, tally: Tally, plan: Sequence[Minibatch]) -> tuple[Tally, int]:
+        """What all processes have seen, and the positions that went through them in an epoch, padding counted."""
+        padded = sum(len(block.index_B) * block.width for minibatch in plan for block in minibatch.blocks)
+        (first, positions), *others = self._team.gather((tally, padded))
+        for other, more in others:
+            first.merge(other)
+            positions += more
+        return first, positions
 
     def _snapshot(self) -> tuple[list[Tensor], dict[str, Any]]:
         weights = [p.detach().clone() for p in (*self._actor, *self._critic)]
@@ -321,10 +333,11 @@ class Learner:
         """Everything but the weights, which the policy saves itself. With both, resuming is exact to the last bit."""
         return {
             "algorithm": self.algorithm.name,
-            "optimizer": copy.deepcopy(self._optimizer.state_dict()),
+            "optimizer": self._team.whole(copy.deepcopy(self._optimizer.state_dict())),
             "kl": self.kl.state_dict(),
             "entropy": self.entropy.state_dict(),
             "generator": self._generator.get_state(),
+            "token_budget": self._passes.budget.positions,
             "updates": self.updates,
             "skips_in_a_row": self._skips_in_a_row,
         }
@@ -334,10 +347,12 @@ class Learner:
         if state["algorithm"] != self.algorithm.name:
             raise CheckpointError(f"training state of {state['algorithm']!r}; this run uses {self.algorithm.name!r}")
         try:
-            self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+            held = self._team.parts(copy.deepcopy(state["optimizer"]), self._optimizer)
+            self._optimizer.load_state_dict(held)
         except ValueError as e:
             raise CheckpointError(f"the training state does not fit the policy: {e}") from e
         self.kl.load_state_dict(state["kl"])
         self.entropy.load_state_dict(state.get("entropy", self.entropy.state_dict()))
+        self._passes.budget.restore(int(state.get("token_budget", self._passes.budget.positions)))
         self._generator.set_state(state["generator"])
         self.updates, self._skips_in_a_row = int(state["updates"]), int(state["skips_in_a_row"])

@@ -32,7 +32,7 @@ class LinearReward:
 
 def fit_pairs(chosen_PD: Tensor, rejected_PD: Tensor, *, penalty: float = 1e-2) -> LinearReward:
     """Bradley-Terry: the reward whose differences make the choices likeliest. Only differences mean anything."""
-    mean_D, spread_D = _scale(torch.cat([chosen_PD, rejected_PD]))
+    mean_D, spread_D = scale(torch.cat([chosen_PD, rejected_PD]))
     difference_PD = (chosen_PD - rejected_PD) / spread_D
     still_P = torch.zeros(len(difference_PD), dtype=difference_PD.dtype)
     weight_D = _minimise(
@@ -44,7 +44,7 @@ def fit_pairs(chosen_PD: Tensor, rejected_PD: Tensor, *, penalty: float = 1e-2) 
 
 def fit_values(features_ND: Tensor, values_N: Tensor, *, penalty: float = 1e-2) -> LinearReward:
     """Regression on Likert values in [-1, 1], by penalised least squares in closed form."""
-    mean_D, spread_D = _scale(features_ND)
+    mean_D, spread_D = scale(features_ND)
     x_ND = (features_ND - mean_D) / spread_D
     bias = float(values_N.mean())
     gram_DD = x_ND.T @ x_ND / len(x_ND) + penalty * torch.eye(x_ND.shape[1], dtype=x_ND.dtype)
@@ -52,7 +52,8 @@ def fit_values(features_ND: Tensor, values_N: Tensor, *, penalty: float = 1e-2) 
     return LinearReward(weight_D=weight_D, bias=bias, mean_D=mean_D, spread_D=spread_D)
 
 
-def _scale(features_ND: Tensor) -> tuple[Tensor, Tensor]:
+def scale(features_ND: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and spread of each feature, to standardise by. Raises TrainingError for none, or any that is not finite."""
     if not len(features_ND) or not bool(features_ND.isfinite().all()):
         raise TrainingError(f"{len(features_ND)} rows of features; at least one is needed, and all must be finite")
     return features_ND.mean(0), features_ND.std(0, unbiased=False).clamp(min=1e-3)
@@ -86,7 +87,7 @@ class Discriminator(nn.Module):
         return self.layers(features_ND)[:, 0]
 
     def reward(self, features_ND: Tensor) -> Tensor:
-        """-log(1 - D) = softplus(logit): what imitates the expert earns more. Source: Ho & Ermon 2016, GAIL."""
+        """r(x) = -log(1 - D) = softplus(logit): what imitates the expert earns more. Source: Ho & Ermon 2016, GAIL."""
         with torch.no_grad():
             return F.softplus(self(features_ND))
 

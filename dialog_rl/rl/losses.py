@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import torch
 from torch import Tensor
+
+from dialog_rl.rl.choices import KLEstimator
 
 LOG_RATIO_LIMIT = 20.0
 """exp(20) = 5e8 still fits every float type that a loss is computed in."""
@@ -50,20 +50,6 @@ def clipped_value_loss(values_BT: Tensor, old_values_BT: Tensor, returns_BT: Ten
     """The worse of the value's loss and that of the value kept within `clip` of the old one."""
     kept_BT = old_values_BT + (values_BT - old_values_BT).clamp(-clip, clip)
     return torch.maximum(value_loss(values_BT, returns_BT), value_loss(kept_BT, returns_BT))
-
-
-class KLEstimator(StrEnum):
-    """Estimates of KL(p || q) from samples of p; r = q / p. Source: Schulman 2020, joschu.net/blog/kl-approx.html.
-
-    A good estimate is not a good loss: differentiated sample by sample, each pulls in another direction on average.
-    """
-
-    K1 = "k1"
-    """-log r: unbiased, of any sign. Its mean gradient is zero, so it belongs in the reward."""
-    K2 = "k2"
-    """(log r)² / 2: biased, but its mean gradient is that of KL(p || q)."""
-    K3 = "k3"
-    """r - 1 - log r: unbiased, never negative. Its mean gradient is that of KL(q || p), which spreads p over q."""
 
 
 def kl_divergence(logprobs_BT: Tensor, other_logprobs_BT: Tensor, estimator: KLEstimator) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from dialog_rl.rl import losses
 from dialog_rl.rl.actor_critic import Evaluation
 from dialog_rl.rl.advantages import masked_moments
+from dialog_rl.rl.choices import KLEstimator
 from dialog_rl.rl.evaluation import Mismatch
 from dialog_rl.rl.experience import Experience
 
@@ -95,6 +96,13 @@ class Tally:
         self._ratio_min: Tensor | None = None
         self._ratio_max: Tensor | None = None
 
+    def copy(self) -> Tally:
+        """The same sums, to which more can be added without changing these."""
+        made = Tally()
+        made._sums, made._weights = dict(self._sums), dict(self._weights)
+        made._ratio_min, made._ratio_max = self._ratio_min, self._ratio_max
+        return made
+
     def add(self, name: str, x_BT: Tensor, mask_BT: Tensor) -> None:
         total, weight = losses.masked_sum(x_BT.detach(), mask_BT), mask_BT.sum()
         self._sums[name] = self._sums[name] + total if name in self._sums else total
@@ -108,8 +116,19 @@ class Tally:
         high = torch.where(mask_BT, log_ratio_BT, -torch.inf).max()
         self._ratio_min = low if self._ratio_min is None else torch.minimum(self._ratio_min, low)
         self._ratio_max = high if self._ratio_max is None else torch.maximum(self._ratio_max, high)
-        kl_BT = losses.kl_divergence(rows.old.logprobs_BT, new.logprobs_BT.detach(), losses.KLEstimator.K3)
+        kl_BT = losses.kl_divergence(rows.old.logprobs_BT, new.logprobs_BT.detach(), KLEstimator.K3)
         return losses.masked_sum(kl_BT, mask_BT)
+
+    def merge(self, other: Tally) -> None:
+        """Add what another process has seen."""
+        for name, total in other._sums.items():
+            here = name in self._sums
+            self._sums[name] = self._sums[name] + total if here else total
+            self._weights[name] = self._weights[name] + other._weights[name] if here else other._weights[name]
+        lows = [x for x in (self._ratio_min, other._ratio_min) if x is not None]
+        highs = [x for x in (self._ratio_max, other._ratio_max) if x is not None]
+        self._ratio_min = torch.stack(lows).min() if lows else None
+        self._ratio_max = torch.stack(highs).max() if highs else None
 
     def means(self) -> dict[str, float]:
         if not self._sums:
@@ -156,7 +175,7 @@ def summarise(
     means, (low, high), targets = tally.means(), tally.ratios(), experience.targets
     kl_reference = None
     if experience.reference_logprobs_BT is not None:
-        k3_BT = losses.kl_divergence(old.logprobs_BT, experience.reference_logprobs_BT, losses.KLEstimator.K3)
+        k3_BT = losses.kl_divergence(old.logprobs_BT, experience.reference_logprobs_BT, KLEstimator.K3)
         kl_reference = float(losses.masked_mean(k3_BT, mask_BT))
     return UpdateStats(
         update=update,

@@ -26,12 +26,12 @@ from dialog_rl.serve.keys import Keys, Owner
 from dialog_rl.serve.records import Records
 from dialog_rl.serve.refusals import Refused, refusal
 from dialog_rl.serve.turns import Turns
-from dialog_rl.serve.wire import ChatRequest, ConsentRequest, RatingRequest
+from dialog_rl.serve.wire import ChatRequest, ConsentRequest, ConversationRequest, RatingRequest
 from dialog_rl.text import one_line
 
 _SWEEP = 5.0
 """Seconds between two looks for conversations that were left."""
-_NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False}
+_NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
 """FastAPI's own would record why requests were refused, with what was in them, wherever a program has set it up."""
 
 
@@ -164,6 +164,10 @@ def _speaking_routes(api: FastAPI, service: Service) -> None:
 def _record_routes(api: FastAPI, service: Service) -> None:
     records = service.records
 
+    @api.post("/v1/conversations", status_code=201)
+    def begin(request: Request, body: ConversationRequest) -> dict[str, Any]:
+        return records.begin(body, _owner(request))
+
     @api.get("/v1/episodes")
     def episodes(request: Request, since: int = 0, limit: int = 50, pack: str = "") -> dict[str, Any]:
         return records.episodes(_owner(request), since=max(0, since), limit=min(200, max(1, limit)), pack=pack)
@@ -171,6 +175,10 @@ def _record_routes(api: FastAPI, service: Service) -> None:
     @api.get("/v1/episodes/{episode}")
     def episode(request: Request, episode: str) -> dict[str, Any]:
         return records.episode(episode, _owner(request))
+
+    @api.get("/v1/episodes/{episode}/receipts")
+    def receipts(request: Request, episode: str) -> dict[str, Any]:
+        return records.receipts(episode, _owner(request))
 
     @api.post("/v1/episodes/{episode}/end")
     def end(request: Request, episode: str) -> dict[str, Any]:

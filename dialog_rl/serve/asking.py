@@ -19,11 +19,17 @@ class Ask:
     customer: int | None = None
     conversation: str = ""
     """Its id, where the client keeps it."""
+    turn: int | None = None
+    """Which turn of that conversation this is, from 0: what was said in it from there on is left."""
+    free: bool = False
+    """The customer wants nothing in particular, whoever it is."""
     train: bool | None = None
     temperature: float | None = None
     seed: int | None = None
     user: str = ""
     stream: bool = False
+    events: bool = False
+    """Every event of the turn is told, not the reply's text alone."""
 
 
 @dataclass(frozen=True, slots=True)

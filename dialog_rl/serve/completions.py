@@ -60,7 +60,7 @@ class Completions:
         finally:
             gone.cancel()
         usage = body.stream_options is not None and body.stream_options.include_usage
-        stream = self._stream(reply, turn, usage=usage)
+        stream = self._stream(reply, turn, usage=usage, events=ask.events)
         return StreamingResponse(stream, media_type="text/event-stream", headers=reply.headers() | _AS_IT_COMES)
 
     def _turn(self, ask: Ask, owner: Owner, cancelled: Callable[[], bool]) -> Iterator[Taken | Event]:
@@ -91,14 +91,17 @@ class Completions:
             async for event in turn:
                 reply.hear(cast("Event", event))
 
-    async def _stream(self, reply: wire.Reply, turn: Events, *, usage: bool) -> AsyncIterator[bytes]:
+    async def _stream(self, reply: wire.Reply, turn: Events, *, usage: bool, events: bool) -> AsyncIterator[bytes]:
         try:
             async with aclosing(turn):
-                yield _line(reply.piece({"role": "assistant", "content": ""}))
+                about = {"dialog_rl": reply.about()} if events else {}
+                yield _line({**reply.piece({"role": "assistant", "content": ""}), **about})
                 async for event in turn:
                     reply.hear(cast("Event", event))
                     if isinstance(event, Delta):
                         yield _line(reply.piece({"content": event.text}))
+                    elif events:
+                        yield _line(reply.event(cast("Event", event)))
         except Exception as e:  # the status has been sent: what goes wrong from here on is an event of the stream
             yield _line(refusal(e).document())
             return

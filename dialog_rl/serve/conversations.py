@@ -7,10 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from dialog_rl.chat.card import Card
 from dialog_rl.chat.events import Delta, Ended, Event, Replied
 from dialog_rl.chat.room import ChatRoom
 from dialog_rl.chat.session import ChatSession
 from dialog_rl.chat.setting import LEARNABLE
+from dialog_rl.chat.talk import about_learning
 from dialog_rl.episode import Episode, StopReason, Turn
 from dialog_rl.errors import DialogRLError
 from dialog_rl.serve.asking import Ask, Taken
@@ -22,6 +24,7 @@ from dialog_rl.text import one_line
 logger = logging.getLogger(__name__)
 
 UNKNOWN = "unknown: it was not spoken here, so only the last message was read"
+ANSWERED = "answered: this is the answer that was made before"
 BRANCHED = "changed: the conversation goes on from there as another one"
 
 
@@ -49,6 +52,17 @@ class Conversations:
                 said = [_said(turn) for turn in opened.episode.turns]
                 self._known.add(Held(id=opened.episode.episode_id, whose=whose, said=said, busy=False, touched=clock()))
 
+    def begin(self, ask: Ask, owner: Owner) -> ChatSession:
+        """A new conversation, before anything is said: the log hears of it with the first message. Raises Refused."""
+        whose = self._whose(ask, owner)
+        held = Held(id=whose.new_id(), whose=whose, busy=False, touched=self._clock())
+        held.session = session = self._new(held, ask, owner)
+        if ask.train is not None:
+            session.allow_training(ask.train)
+        with self._lock:
+            self._known.add(held)
+        return session
+
     def answer(self, ask: Ask, owner: Owner, cancelled: Callable[[], bool]) -> Iterator[Taken | Event]:
         """Find or begin the conversation, and let the agent answer. Raises Refused and what `ChatSession` raises.
 
@@ -59,6 +73,9 @@ class Conversations:
         aloud: list[str] = []
         answered: Turn | None = None
         try:
+            if (again := self._answered_before(held, ask, owner, turns)) is not None:
+                yield from again
+                return
             history = UNKNOWN if ask.history and turns is None and not ask.conversation else ""
             if turns is not None and (turns < len(held.said) or held.ended is not None):
                 held, history = self._branched(held, ask, owner, turns), BRANCHED
@@ -106,9 +123,13 @@ class Conversations:
             session = held.session if held is not None else None
         if session is not None:
             session.allow_training(train)
-            return session.about_learning()
+            return about_learning(session)
         self.room.log.consent(conversation, train=train)
         return "noted"
+
+    def card(self, episode: Episode) -> Card | None:
+        """In whose place the user speaks; None if the pack is not served."""
+        return self.room.card(episode) if episode.pack in self.packs else None
 
     def open_of(self, owner: Owner) -> list[str]:
         """The conversations of an owner that go on."""
@@ -126,8 +147,10 @@ class Conversations:
             left = [h for h in resting if now - h.touched >= self._idle]
             for held in left:
                 held.busy = True
-            held_in_memory = [h for h in resting if h.session is not None and not h.busy]
-            for held in held_in_memory[: max(0, len(held_in_memory) - self._keep)]:
+            in_memory = [(h, h.session) for h in resting if h.session is not None and not h.busy]
+            for held, session in in_memory[: max(0, len(in_memory) - self._keep)]:
+                if not session.begun:
+                    self._known.drop(held)  # nothing was said in it, so the log cannot bring it back
                 held.session = None
         for held in left:
             try:
@@ -138,6 +161,16 @@ class Conversations:
             with self._lock:
                 self._known.drop(held)
         return len(left)
+
+    def _answered_before(self, held: Held, ask: Ask, owner: Owner, turns: int | None) -> list[Taken | Event] | None:
+        """The last turn once more, for a client that names it and says the same: it did not hear the answer."""
+        if ask.turn is None or turns is None or held.ended is not None:
+            return None
+        if turns != len(held.said) - 1 or held.said[-1][0] != ask.said:
+            return None
+        turn = self._reopened(held, owner).turns[turns]
+        version = turn.steps[-1].policy_version
+        return [Taken(held.id, turns, version, 0, ANSWERED), Delta(turn.reply), Replied(turns, turn)]
 
     def _whose(self, ask: Ask, owner: Owner) -> Whose:
         if ask.pack and ask.pack not in self.packs:
@@ -161,7 +194,8 @@ class Conversations:
                 held, turns = found
             if held.busy:
                 raise Refused("this conversation is being answered", status=409, code="busy", wait=1)
-            if held.ended not in (None, StopReason.ABORTED) and turns == len(held.said):
+            gone_on_with = (None, StopReason.ABORTED, *([StopReason.USER_LEFT] if ask.turn is not None else []))
+            if held.ended not in gone_on_with and turns == len(held.said):
                 raise Refused(
                     f"the conversation has ended ({held.ended}); begin another one: send the last message alone",
                     code="conversation_ended", param="messages",
@@ -171,6 +205,8 @@ class Conversations:
 
     def _named(self, ask: Ask, whose: Whose) -> tuple[Held, int]:
         held = self._known.get(ask.conversation)
+        if held is None:
+            held = self._recalled(ask.conversation)
         if held is None or held.whose.owner != whose.owner:
             raise Refused(
                 f"no conversation {one_line(ask.conversation, 80)!r} is going on",
@@ -182,7 +218,28 @@ class Conversations:
                 "the history is not that of this conversation; leave it out, or the conversation's id",
                 code="history_mismatch", param="messages",
             )  # fmt: skip
-        return held, len(history) if history else len(held.said)
+        turns = len(history) if history else len(held.said) if ask.turn is None else ask.turn
+        if turns > len(held.said) or ask.turn not in (None, turns):
+            raise Refused(
+                f"there is no turn {ask.turn} to be said; the conversation has {len(held.said)}",
+                code="no_such_turn", param="metadata",
+            )  # fmt: skip
+        return held, turns
+
+    def _recalled(self, conversation: str) -> Held | None:
+        """One that the log alone remembers: it ended long ago, or another host of the same log held it."""
+        opened = self.room.log.open_conversation(conversation)
+        if opened is None and conversation not in self.room.log:
+            return None
+        episode = opened.episode if opened is not None else self.room.log.get(conversation)
+        whose = Whose.told_by(conversation, episode.pack)
+        if whose is None:
+            return None
+        said = [_said(turn) for turn in episode.turns if turn.steps]
+        held = Held(id=conversation, whose=whose, said=said, busy=False, touched=self._clock())
+        held.ended = episode.stop if opened is None else None
+        self._known.add(held)
+        return held
 
     def _own(self, conversation: str, owner: Owner) -> Held:
         held = self._known.get(conversation)
@@ -195,10 +252,7 @@ class Conversations:
     def _session(self, held: Held, ask: Ask, owner: Owner) -> ChatSession:
         """The conversation itself: begun, at hand, or as the log has it."""
         if held.session is None and held.fresh:
-            held.session = self.room.new(
-                held.whose.pack, ask.customer, free=ask.customer is None, episode_id=held.id,
-                rater=ask.user or owner.name, temperature=LEARNABLE if ask.train else ask.temperature, seed=ask.seed,
-            )  # fmt: skip
+            held.session = self._new(held, ask, owner)
         session = self._reopened(held, owner)
         if ask.train is not None and ask.train != session.trains:
             session.allow_training(ask.train)
@@ -208,6 +262,12 @@ class Conversations:
                 param="temperature",
             )
         return session
+
+    def _new(self, held: Held, ask: Ask, owner: Owner) -> ChatSession:
+        return self.room.new(
+            held.whose.pack, ask.customer, free=ask.free or ask.customer is None, episode_id=held.id,
+            rater=ask.user or owner.name, temperature=LEARNABLE if ask.train else ask.temperature, seed=ask.seed,
+        )  # fmt: skip
 
     def _reopened(self, held: Held, owner: Owner | None = None) -> ChatSession:
         if held.session is None:

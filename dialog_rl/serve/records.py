@@ -17,12 +17,12 @@ from dialog_rl.episode_log.log import EpisodeLog, Query
 from dialog_rl.episode_log.records import Kind, rating_from_json
 from dialog_rl.errors import EpisodeLogError
 from dialog_rl.online.eligibility import Rules
-from dialog_rl.online.receipts import receipts
+from dialog_rl.online.receipts import Receipt, receipts
 from dialog_rl.serve.conversations import Conversations
 from dialog_rl.serve.keys import Owner
 from dialog_rl.serve.matching import Whose
 from dialog_rl.serve.refusals import Refused
-from dialog_rl.serve.wire import ConsentRequest, RatingRequest
+from dialog_rl.serve.wire import ConsentRequest, ConversationRequest, RatingRequest
 from dialog_rl.text import one_line
 
 LOOKED_AT = 2000
@@ -64,7 +64,16 @@ class Records:
             "object": "episode", "open": opened is not None, "episode": to_json(episode),
             "unanswered": opened.unanswered.text if opened is not None and opened.unanswered is not None else None,
             "ratings": [to_json(rating) for rating in self._log.ratings(episode_id)],
-            "train": self._log.consented(episode_id),
+            "train": self._log.consented(episode_id), "rater": owner.name,
+            "card": to_json(self._conversations.card(episode)),
+        }  # fmt: skip
+
+    def begin(self, asked: ConversationRequest, owner: Owner) -> dict[str, Any]:
+        """Begin a conversation in which nothing is said yet, and tell in whose place the user speaks."""
+        session = self._conversations.begin(asked.ask(), owner)
+        return {
+            "object": "conversation", "id": session.id, "pack": session.pack, "card": to_json(session.card()),
+            "temperature": session.setting.temperature, "train": session.trains, "rater": session.opinions.rater,
         }  # fmt: skip
 
     def rate(self, asked: RatingRequest, owner: Owner, key: str) -> tuple[dict[str, Any], bool]:
@@ -97,7 +106,12 @@ class Records:
         if event is None or event.kind != Kind.RATING or not _belongs(event.episode_id, owner):
             raise Refused(f"there is no rating {one_line(rating, 80)!r}", status=404, code="not_found")
         (found,) = (r for r in receipts(self._log, event.episode_id, self._rules()) if r.event_id == rating)
-        return {"object": "receipt", **asdict(found), "rating": rating, "rated": to_json(found.rating)}
+        return _told(found)
+
+    def receipts(self, episode_id: str, owner: Owner) -> dict[str, Any]:
+        """What became of each rating of a conversation, in the order in which they were given."""
+        self._require(episode_id, owner)
+        return {"object": "list", "data": [_told(one) for one in receipts(self._log, episode_id, self._rules())]}
 
     def consent(self, asked: ConsentRequest, owner: Owner) -> dict[str, Any]:
         """Log whether a conversation may be learnt from: the last word counts."""
@@ -131,6 +145,10 @@ class Records:
                 about = "this turn" if rating.turn is not None else "this episode"
                 raise Refused(f"{about} is not in the log", status=404, code="not_found", param="turn") from e
             raise
+
+
+def _told(receipt: Receipt) -> dict[str, Any]:
+    return {"object": "receipt", **asdict(receipt), "rating": receipt.event_id, "rated": to_json(receipt.rating)}
 
 
 def _belongs(episode_id: str, owner: Owner) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dialog_rl.chat.session import NotSent
+from dialog_rl.chat.talk import NotSent
 from dialog_rl.chat.turns import CannotGoOn
 from dialog_rl.errors import CheckpointError, ConfigError, DialogRLError, ModelError, ScenarioError
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dialog_rl.chat.events import Ended, Event, Replied
+from dialog_rl.chat.events import Ended, Event, Replied, event_to_json
 from dialog_rl.chat.setting import LEARNABLE
 from dialog_rl.episode import Step, StopReason, Turn
 from dialog_rl.serve.asking import Ask, Taken
@@ -72,6 +72,26 @@ class ChatRequest(BaseModel):
     metadata: dict[str, str] | None = None
 
 
+class ConversationRequest(BaseModel):
+    """The body of POST /v1/conversations."""
+
+    model_config = ConfigDict(extra="forbid")
+    pack: str = Field(default="", max_length=300)
+    customer: int | None = Field(default=None, ge=0, lt=10**9)
+    free: bool = False
+    train: bool | None = None
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    user: str = Field(default="", max_length=200)
+
+    def ask(self) -> Ask:
+        """As a request in which nothing is said yet."""
+        told = {name: getattr(self, name) for name in ("pack", "customer", "free", "train", "seed", "user")}
+        if self.train and self.temperature not in (None, LEARNABLE):
+            raise _not_learnable()
+        return Ask(model="", said="", temperature=self.temperature, **told)
+
+
 class RatingRequest(BaseModel):
     """The body of POST /v1/ratings."""
 
@@ -101,30 +121,24 @@ def read(body: ChatRequest, headers: Mapping[str, str], *, longest_reply: int) -
     if len(suffix) > 2:
         raise Refused("model: write NAME, NAME:PACK or NAME:PACK:CUSTOMER", param="model")
     told = dict(body.metadata or {})
-    train = _choice("train", told.get("train", ""), headers.get("x-dialog-rl-train", ""))
-    if train not in ("", "true", "false"):
-        raise Refused(f"train is 'true' or 'false', not {one_line(train, 30)!r}", param="metadata")
-    customer = _choice("customer", told.get("customer", ""), headers.get("x-dialog-rl-customer", ""), *suffix[1:])
-    if customer and not (customer.isdecimal() and len(customer) < 10):
-        raise Refused(f"a customer is a number from 0, not {one_line(customer, 30)!r}", param="metadata")
-    if train == "true" and body.temperature not in (None, LEARNABLE):
-        raise Refused(
-            f"what is learnt from is spoken at temperature {LEARNABLE:g}; leave it out, or do not ask for training",
-            param="temperature",
-        )
+    train = _flag("train", told, headers)
+    if train and body.temperature not in (None, LEARNABLE):
+        raise _not_learnable()
     history, said = _said(body.messages)
     return Ask(
         model=model,
         said=said,
         history=history,
         pack=_choice("pack", told.get("pack", ""), headers.get("x-dialog-rl-pack", ""), *suffix[:1]),
-        customer=int(customer) if customer else None,
+        customer=_number("customer", told, headers, *suffix[1:]),
         conversation=_choice("conversation", told.get("conversation", ""), headers.get("x-dialog-rl-conversation", "")),
-        train=train == "true" if train else None,
+        turn=_number("turn", told, headers),
+        train=train,
         temperature=body.temperature,
         seed=body.seed,
         user=body.user or "",
         stream=body.stream,
+        events=bool(_flag("events", told, headers)),
     )
 
 
@@ -134,6 +148,27 @@ def _choice(what: str, *told: str) -> str:
     if len(found) > 1:
         raise Refused(f"{what} is given more than once, and differently; give it in one place", param=what)
     return next(iter(found), "")
+
+
+def _number(what: str, told: Mapping[str, str], headers: Mapping[str, str], *more: str) -> int | None:
+    number = _choice(what, told.get(what, ""), headers.get(f"x-dialog-rl-{what}", ""), *more)
+    if number and not (number.isdecimal() and len(number) < 10):
+        raise Refused(f"a {what} is a number from 0, not {one_line(number, 30)!r}", param="metadata")
+    return int(number) if number else None
+
+
+def _flag(what: str, told: Mapping[str, str], headers: Mapping[str, str]) -> bool | None:
+    flag = _choice(what, told.get(what, ""), headers.get(f"x-dialog-rl-{what}", ""))
+    if flag not in ("", "true", "false"):
+        raise Refused(f"{what} is 'true' or 'false', not {one_line(flag, 30)!r}", param="metadata")
+    return flag == "true" if flag else None
+
+
+def _not_learnable() -> Refused:
+    return Refused(
+        f"what is learnt from is spoken at temperature {LEARNABLE:g}; leave it out, or do not ask for training",
+        param="temperature",
+    )
 
 
 def _refuse_unsupported(body: ChatRequest, longest_reply: int) -> None:
@@ -201,6 +236,10 @@ class Reply:
         message = {"role": "assistant", "content": self.turn.reply if self.turn else "", "refusal": None}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self.finish()}
         return {**self._head("chat.completion"), "choices": [choice], "usage": self.usage(), "dialog_rl": self.about()}
+
+    def event(self, event: Event) -> dict[str, Any]:
+        """One that has no words of OpenAI's, for clients that asked for all."""
+        return {**self.piece({}), "dialog_rl": event_to_json(event)}
 
     def piece(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
         choice = {"index": 0, "delta": dict(delta), "logprobs": None, "finish_reason": finish}

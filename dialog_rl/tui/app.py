@@ -20,7 +20,7 @@ CHAT = "chat"
 ABOUT = (
     "You are a customer; the card says who. Enter sends what you type, ctrl+j breaks the line, Esc stops the agent. "
     "ctrl+g and ctrl+n rate its last reply; Esc looks back, where single keys rate any of them. "
-    "What is said stays on this machine. It is learnt from only if you let it: ctrl+l."
+    "{} It is learnt from only if you let it: ctrl+l."
 )
 
 
@@ -52,11 +52,11 @@ class DialogApp(House):
         screen = self.chat
         places = (
             ("Everywhere", self),
-            ("At the prompt", screen.composer),
-            ("", screen),
+            ("At the prompt", screen.composer, screen),
             ("Looking back", screen.review),
         )
-        return HelpScreen(keys_of(self, self.preferences.keys, *places), ABOUT, listing(ON_SCREEN))
+        about = ABOUT.format(self.desk.privacy)
+        return HelpScreen(keys_of(self, self.preferences.keys, *places), about, listing(ON_SCREEN))
 
     def close(self, code: int) -> str:
         """A person who leaves has ended the conversation; a signal has not."""

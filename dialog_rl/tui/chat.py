@@ -81,7 +81,7 @@ class ChatScreen(Deeds):
         await self.action_learn(None if not text else text == "on")
 
     async def order_rewards(self, _: str) -> None:
-        self.tell_rewards(self._last())
+        self.toggle_why(self._last())
 
     async def order_reload(self, _: str) -> None:
         await self.tell(self.desk.reload)
@@ -124,6 +124,9 @@ class ChatScreen(Deeds):
         saved = await self.errands.do(room.find, self.session.id)
         path = await self.errands.do(room.export, saved, text or "md")
         self.status(f"written to {path}")
+
+    async def order_scenario(self, _: str) -> None:
+        await self.keep_scenario()
 
     async def order_delete(self, _: str) -> None:
         self._last()

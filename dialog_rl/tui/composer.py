@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from textual import events
@@ -11,6 +12,8 @@ from textual.widgets import TextArea
 
 from dialog_rl.chat.commands import ON_SCREEN
 from dialog_rl.tui.harmless import typed
+
+ON_SCREEN_NAMES = tuple(command.name for command in ON_SCREEN)
 
 
 class Composer(TextArea):
@@ -40,10 +43,13 @@ class Composer(TextArea):
 
         pages: int
 
-    def __init__(self, text: str = "", *, placeholder: str = "", id: str | None = None, commands: bool = True) -> None:
+    def __init__(
+        self, text: str = "", *, placeholder: str = "", id: str | None = None, commands: Iterable[str] = ON_SCREEN_NAMES
+    ) -> None:
+        """commands: what may follow a slash, for who types the beginning of it."""
         super().__init__(text, id=id, soft_wrap=True, tab_behavior="focus", placeholder=placeholder, compact=True)
         self.highlight_cursor_line = False
-        self._commands = commands
+        self._commands = tuple(commands)
 
     def put(self, text: str) -> None:
         """Replace what is typed, with the cursor at its end."""
@@ -81,7 +87,7 @@ class Composer(TextArea):
     def update_suggestion(self) -> None:
         """The rest of a command's name, while one is being typed."""
         text = self.text
-        names = [command.name for command in ON_SCREEN] if self._commands and text.startswith("/") else []
+        names = self._commands if text.startswith("/") else ()
         found = [name for name in names if len(text) > 1 and name.startswith(text[1:]) and name != text[1:]]
         self.suggestion = found[0][len(text) - 1 :] if found and self.cursor_at_end_of_text else ""
 

@@ -50,7 +50,7 @@ class AskReply(Window[str]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="box"):
             yield Static(harmless.line(self._title), classes="title", markup=False)
-            yield Composer(harmless.typed(self._text), commands=False)
+            yield Composer(harmless.typed(self._text), commands=())
             yield Static("Enter keeps it, ctrl+j breaks the line, Esc leaves it", classes="hint", markup=False)
 
     def on_mount(self) -> None:

@@ -32,7 +32,8 @@ class Quiet:
 
 
 class Speaking:
-    """Runs something that yields events in a thread. The screen fetches them when it is time to draw."""
+    """Runs something that yields events in a thread. The screen fetches them when it is time to draw, and lets it rest
+    once it has drawn the last one."""
 
     def __init__(self) -> None:
         self._heard: deque[object] = deque()
@@ -41,7 +42,7 @@ class Speaking:
 
     @property
     def busy(self) -> bool:
-        """From the start until `heard` has told that it is quiet."""
+        """From the start until `rest`: it has fallen quiet, and all that it said was taken in."""
         return self._thread is not None
 
     def start(self, speak: Callable[[Callable[[], bool]], Iterable[object]]) -> None:
@@ -58,10 +59,11 @@ class Speaking:
 
     def heard(self) -> list[object]:
         """What has happened since the last call."""
-        events = [self._heard.popleft() for _ in range(len(self._heard))]
-        if any(isinstance(event, Quiet) for event in events):
-            self._thread = None
-        return events
+        return [self._heard.popleft() for _ in range(len(self._heard))]
+
+    def rest(self) -> None:
+        """Who listens has heard that it is quiet: something else may be spoken."""
+        self._thread = None
 
     def wait(self, seconds: float) -> bool:
         """Whether the thread has ended within the time given."""

@@ -7,28 +7,30 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
-from dialog_rl.chat.session import ChatSession
+from dialog_rl.chat.talk import Talk, about_length
 from dialog_rl.episode import Episode, StopReason
 from dialog_rl.tui import harmless
 from dialog_rl.tui.card import CardView
 from dialog_rl.tui.composer import Composer
 from dialog_rl.tui.desk import Desk
+from dialog_rl.tui.keys import Keys
 from dialog_rl.tui.review import Review
 from dialog_rl.tui.transcript import PAGE, Older, TurnView, Whole, views
 
 LEAST = (30, 8)
 """Columns and lines below which nothing can be shown."""
+ROOMY = 70
+"""Columns from which on the header has room for our name beside the customer's."""
 UNANSWERED = "this was not answered yet: Enter asks again"
 WELCOME = (
     "Say in your own words what this customer wants. ctrl+g and ctrl+n rate the agent's last reply, Esc stops it. "
-    "All of it stays on this machine; ctrl+l lets the agent learn from it. f1 tells the rest."
+    "{} ctrl+l lets the agent learn from it. f1 tells the rest."
 )
 _ENDINGS = {
     StopReason.AGENT_DONE: "The agent has ended the conversation.",
     StopReason.MAX_TURNS: "The conversation has as many turns as it may have.",
-    StopReason.CONTEXT_FULL: "The conversation is as long as the model can remember.",
     StopReason.USER_LEFT: "You left this conversation. What you say now goes on from here in another one.",
     StopReason.ABORTED: "This conversation was broken off. What you say now goes on from here in another one.",
 }
@@ -54,7 +56,7 @@ class Frame(Screen[None]):
             yield Review(
                 Older(Content(""), markup=False),
                 CardView(self._card, roomy=False, id="card-above"),
-                Static(WELCOME, id="welcome", markup=False),
+                Static(WELCOME.format(self.desk.privacy), id="welcome", markup=False),
                 Whole(Content(""), markup=False),
                 id="turns",
             )
@@ -62,7 +64,7 @@ class Frame(Screen[None]):
                 yield CardView(self._card, roomy=True, id="card-beside")
         yield Static(Content(""), id="status", markup=False)
         yield Composer(placeholder="Say something", id="composer")
-        yield Footer(compact=True, show_command_palette=False)
+        yield Keys()
         yield Static("too small: {} columns and {} lines are needed".format(*LEAST), id="too-small", markup=False)
 
     @property
@@ -76,8 +78,9 @@ class Frame(Screen[None]):
     def on_resize(self, event: events.Resize) -> None:
         columns, lines = LEAST
         self.set_class(event.size.width < columns or event.size.height < lines, "-too-small")
+        self.show_who()
 
-    async def show(self, session: ChatSession) -> None:
+    async def show(self, session: Talk) -> None:
         """Another conversation."""
         self.session, self._card = session, session.card()
         await self.review.remove_children("TurnView, .notice")
@@ -115,9 +118,10 @@ class Frame(Screen[None]):
     def show_who(self) -> None:
         """Who speaks with whom, and whether it is learnt from."""
         name = dict(self._card.known).get("name", "")
-        pack = self.session.setting.stage.pack.name
+        pack = self.session.pack
         place = f"{pack} · {name}" if name else pack
-        self.query_one("#where", Static).update(Content.styled("dialog_rl  ", "bold").append(harmless.line(place)))
+        ours = Content.styled("dialog_rl  " if self.size.width >= ROOMY else "", "bold")
+        self.query_one("#where", Static).update(ours.append(harmless.line(place)))
         version = self.session.version or self.version
         learning = "● learning" if self.session.trains else "○ learning off"
         who = f"{version[:8] or 'loading …'} · {learning}" if not self.broken else f"no model · {learning}"
@@ -130,18 +134,16 @@ class Frame(Screen[None]):
         status.update(harmless.line(text, 500))
         status.display = bool(text)
 
-    async def notice(self, *lines: str, after: int | None = None) -> None:
-        """Something that happened, between the turns: beneath the one with this number, or at the end."""
+    async def notice(self, *lines: str) -> None:
+        """Something that happened, at the end of what was said."""
         told = Content("\n").join(harmless.line(line) for line in lines)
-        place = next((view for view in views(self.review) if view.number == after), None)
-        note = Static(told, markup=False, classes="notice")
-        if place is None:
-            await self.review.mount(note, before=self.query_one(Whole))
-        else:
-            await self.review.mount(note, after=place)
+        await self.review.mount(Static(told, markup=False, classes="notice"), before=self.query_one(Whole))
 
     async def show_end(self, episode: Episode) -> None:
         self.status("")
         judged = [f"  {remark}" for remark in self.desk.judged(episode)]
         how = _ENDINGS.get(episode.stop, f"ended: {episode.stop}")
+        if episode.stop is StopReason.CONTEXT_FULL:
+            told = about_length(episode)
+            how = f"{told[0].upper()}{told[1:]}."
         await self.notice(f"{how} ctrl+o begins another conversation.", *judged)

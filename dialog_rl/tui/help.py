@@ -31,13 +31,15 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="box"):
-            yield Static(Content(self._about), markup=False)
+            if self._about:
+                yield Static(Content(self._about), classes="about", markup=False)
             for place, keys in self._keys:
                 if not keys:
                     continue
                 yield Static(harmless.line(place), classes="title", markup=False)
                 width = max(len(key) for key, _ in keys)
-                yield Static(Content("\n").join(_row(key, what, width) for key, what in keys), markup=False)
+                rows = (_row(key, what, width) for key, what in keys)
+                yield Static(Content("\n").join(rows), classes="keys", markup=False)
             if self._orders:
                 yield Static("Instead of a message", classes="title", markup=False)
                 yield Static(Content("\n".join(self._orders)), markup=False)
@@ -54,15 +56,18 @@ def _row(key: str, what: str, width: int) -> Content:
 
 
 def keys_of(
-    app: App[Any], chosen: Mapping[str, str], *places: tuple[str, object]
+    app: App[Any], chosen: Mapping[str, str], *places: tuple[Any, ...]
 ) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The keys of widgets and screens; `chosen`: those that somebody has bound otherwise, by the binding's id."""
+    """The keys of places, each a title and the widgets and screens that are there.
+
+    chosen: those that somebody has bound otherwise, by the binding's id.
+    """
     found: list[tuple[str, list[tuple[str, str]]]] = []
-    for title, node in places:
+    for title, *nodes in places:
         rows: dict[str, list[str]] = {}
-        for _, binding in node._bindings:  # type: ignore[attr-defined]
+        for binding in (binding for node in nodes for _, binding in node._bindings):
             if binding.id and binding.description:
                 shown = chosen.get(binding.id) or app.get_key_display(binding)
-                rows.setdefault(binding.description, []).append(shown)
+                rows.setdefault(binding.tooltip or binding.description, []).append(shown)
         found.append((title, [(" ".join(dict.fromkeys(keys)), what) for what, keys in rows.items()]))
     return found

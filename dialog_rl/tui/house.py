@@ -23,6 +23,8 @@ from dialog_rl.tui.sanely import Ending, Terminal
 
 logger = logging.getLogger(__name__)
 DEFAULT_THEME = "tokyo-night"
+NARROW = 110
+"""Columns below which things that may stand side by side stand one above the other."""
 HUNG_UP = 128 + signal.SIGHUP
 
 
@@ -30,8 +32,10 @@ class House(App[str]):
     """Returns a last word for the person."""
 
     TITLE = "dialog_rl"
-    CSS_PATH = "style.tcss"
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (110, "-wide")]
+    ABOUT: ClassVar[str] = ""
+    """What the help says before it tells the keys."""
+    CSS_PATH = ["house.tcss", "style.tcss"]
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (NARROW, "-wide")]
     VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-short"), (18, "-tall")]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "Help", id="help"),
@@ -55,7 +59,7 @@ class House(App[str]):
     def help_screen(self) -> HelpScreen:
         """Every key, as it is bound where the person is."""
         places = (("Everywhere", self), ("Here", self.screen))
-        return HelpScreen(keys_of(self, self.preferences.keys, *places))
+        return HelpScreen(keys_of(self, self.preferences.keys, *places), self.ABOUT)
 
     # The same for all
 

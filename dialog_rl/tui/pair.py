@@ -8,12 +8,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from dialog_rl.chat.pairs import Pair, Vote
 from dialog_rl.episode import Turn
 from dialog_rl.tui import harmless
-from dialog_rl.tui.transcript import Calls, Speech
+from dialog_rl.tui.keys import Keys
+from dialog_rl.tui.speech import Speech
+from dialog_rl.tui.transcript import Calls
 
 
 class PairScreen(ModalScreen[Vote | None]):
@@ -37,7 +39,7 @@ class PairScreen(ModalScreen[Vote | None]):
                 yield self._answer("A", self._pair.first)
                 yield self._answer("B", self._pair.second)
             yield Static("Whose answer is which is told after the vote.", classes="hint", markup=False)
-        yield Footer(compact=True, show_command_palette=False)
+        yield Keys()
 
     def _answer(self, letter: str, turn: Turn) -> VerticalScroll:
         steps = [step for step in turn.steps if step.result is not None]

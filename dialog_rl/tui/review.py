@@ -11,30 +11,33 @@ from textual.message import Message
 from dialog_rl.chat.opinions import likert
 from dialog_rl.tui.transcript import Older, Turns, TurnView, Whole, views
 
+BEFORE = "what the version that speaks by now, or the one before it, would have said"
+
 
 class Review(Turns, can_focus=True):
     """The conversation; while it has the focus, its keys rate the turn that is picked."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "pick(1)", "Next", id="next", key_display="j/k"),
-        Binding("k,up", "pick(-1)", "Previous", id="previous", show=False),
+        Binding("j,down", "pick(1)", "Turn", id="next", key_display="j/k", tooltip="pick another turn, as ↓ and ↑ do"),
+        Binding("k,up", "pick(-1)", id="previous", show=False),
+        Binding("1", "rate(1)", "Rate", id="rate_1", key_display="1–5", tooltip="rate it"),
+        *(Binding(str(n), f"rate({n})", id=f"rate_{n}", show=False) for n in range(2, 6)),
+        Binding("plus,equals_sign", "good", "Good", id="review_good", key_display="+", tooltip="it is good"),
+        Binding("minus", "bad", "Bad", id="review_bad", key_display="-", tooltip="it is bad"),
+        Binding("t", "ask('tags')", "Tags", id="tags", tooltip="mark what is wrong with it, or right"),
+        Binding("e", "ask('correction')", "Correct", id="correct", tooltip="write what it should have said"),
+        Binding("c", "ask('comment')", "Comment", id="comment", tooltip="say what you think of it"),
+        Binding("w", "ask('rewards')", "Why", id="rewards", tooltip="what each reward says of it, and why"),
+        Binding("u", "ask('undo')", "Undo", id="undo", tooltip="take the last rating back"),
+        Binding("d", "whole", "Whole", id="whole", tooltip="rate the whole conversation"),
+        Binding("y", "ask('copy')", "Copy", id="copy", tooltip="copy the reply"),
+        Binding("o", "unfold", "Unfold", id="unfold", tooltip="show all of what it looked up"),
+        Binding("r", "ask('resend')", "Resay", id="resend", tooltip="say your message otherwise"),
+        Binding("b", "ask('before')", "Before", id="before", tooltip=BEFORE),
+        Binding("s", "ask('scenario')", "Scenario", id="scenario", tooltip="make a scenario file of it"),
         Binding("home", "pick(-100000)", "First", id="first", show=False),
         Binding("end", "pick(100000)", "Last", id="last", show=False),
-        Binding("1", "rate(1)", "Rate", id="rate_1", key_display="1–5"),
-        *(Binding(str(n), f"rate({n})", f"{n} of 5", id=f"rate_{n}", show=False) for n in range(2, 6)),
-        Binding("plus,equals_sign", "good", "Good", id="review_good", key_display="+"),
-        Binding("minus", "bad", "Bad", id="review_bad", key_display="-"),
-        Binding("u", "ask('undo')", "Undo", id="undo"),
-        Binding("t", "ask('tags')", "Tags", id="tags"),
-        Binding("e", "ask('correction')", "Correct", id="correct"),
-        Binding("c", "ask('comment')", "Comment", id="comment"),
-        Binding("d", "whole", "Whole", id="whole"),
-        Binding("y", "ask('copy')", "Copy", id="copy"),
-        Binding("w", "ask('rewards')", "Why this reward", id="rewards", show=False),
-        Binding("o", "unfold", "Unfold", id="unfold", show=False),
-        Binding("r", "ask('resend')", "Say otherwise", id="resend", show=False),
-        Binding("b", "ask('before')", "Before/after", id="before", show=False),
-        Binding("escape", "ask('back')", "Back", id="back", show=False),
+        Binding("escape", "ask('back')", "Back", id="back", tooltip="back to the prompt"),
     ]
 
     @dataclass

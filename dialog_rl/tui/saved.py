@@ -11,14 +11,17 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from dialog_rl.chat.room import ChatRoom, Saved
+from dialog_rl.chat.saved import Saved
+from dialog_rl.chat.talk import Talks
+from dialog_rl.episode import short
 from dialog_rl.errors import DialogRLError
 from dialog_rl.tui import harmless
 from dialog_rl.tui.dialogs import PUT_AWAY, AskLine, AskYes
 from dialog_rl.tui.errands import Errands
+from dialog_rl.tui.keys import Keys
 
 
 class _List(OptionList):
@@ -40,9 +43,10 @@ class SavedScreen(ModalScreen[Saved | None]):
         Binding("escape", "back", "Back"),
     ]
 
-    def __init__(self, room: ChatRoom, errands: Errands, words: str = "") -> None:
+    def __init__(self, room: Talks, errands: Errands, words: str = "", *, here: str = "") -> None:
+        """here: the conversation that the person comes from."""
         super().__init__(classes="window")
-        self._room, self._errands, self._words = room, errands, words
+        self._room, self._errands, self._words, self._here = room, errands, words, here
         self._kept: list[Saved] = []
         self._found: list[Saved] = []
 
@@ -51,16 +55,16 @@ class SavedScreen(ModalScreen[Saved | None]):
         yield Input(harmless.typed(self._words), placeholder="Search", id="search")
         yield _List(id="found")
         yield Static(Content(""), id="saved-status", markup=False)
-        yield Footer(compact=True, show_command_palette=False)
+        yield Keys()
 
     async def on_mount(self) -> None:
         self.query_one(_List).focus()
         await self._look()
 
     async def _look(self) -> None:
-        """Read what is kept."""
+        """Read what is kept: with words, further back than without."""
         try:
-            self._kept = await self._errands.do(self._room.saved)
+            self._kept = await self._errands.do(self._room.saved, self._words)
         except DialogRLError as e:
             self._tell(str(e))
             return
@@ -72,7 +76,7 @@ class SavedScreen(ModalScreen[Saved | None]):
         at = found.highlighted or 0
         self._found = [saved for saved in self._kept if saved.contains(self._words)]
         found.clear_options()
-        found.add_options([Option(_row(saved)) for saved in self._found])
+        found.add_options([Option(_row(saved, here=saved.id == self._here)) for saved in self._found])
         found.highlighted = min(at, len(self._found) - 1) if self._found else None
         self._tell("" if self._found else "nothing fits these words" if self._words else "nothing is kept yet")
 
@@ -87,8 +91,9 @@ class SavedScreen(ModalScreen[Saved | None]):
         self._words = event.value
         self._list()
 
-    def on_input_submitted(self) -> None:
+    async def on_input_submitted(self) -> None:
         self.query_one(_List).focus()
+        await self._look()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(self._found[event.option_index])
@@ -135,12 +140,12 @@ class SavedScreen(ModalScreen[Saved | None]):
         await self._look()
 
 
-def _row(saved: Saved) -> Content:
+def _row(saved: Saved, *, here: bool) -> Content:
     when = time.strftime("%d %b %H:%M", time.localtime(saved.started_at))
     turns = "1 turn" if saved.turns == 1 else f"{saved.turns} turns"
     rated = f"{saved.rated} rated" if saved.rated else ""
-    state = "broken off" if saved.open else ""
-    about = ", ".join(part for part in (when, saved.pack, turns, rated, saved.version[:8], state) if part)
+    state = "this one" if here else "broken off" if saved.open else ""
+    about = ", ".join(part for part in (when, state, saved.pack, turns, rated, short(saved.version)) if part)
     title = harmless.line(saved.title or "(nothing was said)", 60).plain
     return Content.styled(f"{title}\n", "bold").append(
         Content.styled(f"{harmless.line(about).plain}\n", "not bold dim")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,7 +11,7 @@ from textual.message import Message
 
 from dialog_rl.chat.events import Called, Delta, Ended, Replied, Stopped, Swapped
 from dialog_rl.chat.pairs import Pair
-from dialog_rl.chat.session import ChatSession
+from dialog_rl.chat.talk import Talk
 from dialog_rl.episode import StopReason
 from dialog_rl.errors import DialogRLError
 from dialog_rl.tui.desk import Desk
@@ -31,7 +31,7 @@ PATIENCE = 2.0
 class Said:
     """What was sent is in the log; the conversation it now belongs to."""
 
-    session: ChatSession
+    session: Talk
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Compared:
 
 
 class Talking(Frame):
-    """What every conversation on a screen has; `Deeds` adds what is thought of it."""
+    """What every conversation on a screen has; `Judging` adds what is thought of it."""
 
     @dataclass
     class Prepared(Message):
@@ -185,6 +185,7 @@ class Talking(Frame):
             self.status("stopped: Enter asks again, or say it otherwise")
             self._give_back()
         elif isinstance(event, Swapped):
+            self.version = event.version
             await self.notice(
                 f"version {event.version[:8]} speaks from here on, not {event.before[:8]}; b in review compares"
             )
@@ -196,6 +197,7 @@ class Talking(Frame):
             self._give_back()
         elif isinstance(event, Quiet):
             self._drawing.pause()
+            self.speaking.rest()
             self.show_who()
             if self._status == self._busy_with:
                 self.status("")
@@ -222,7 +224,7 @@ class Talking(Frame):
         shown = views(self.review)
         return shown[-1].user if shown and shown[-1].turn is None else ""
 
-    async def show(self, session: ChatSession) -> None:
+    async def show(self, session: Talk) -> None:
         self._editing = None
         await super().show(session)
 
@@ -231,6 +233,16 @@ class Talking(Frame):
             await self.errands.do(self.desk.room.keep_draft, text)
         except DialogRLError as e:
             self.notify(str(e), severity="warning")
+
+    async def tell(self, ask: Callable[[], Sequence[str]]) -> None:
+        """Show what came of something that takes a moment."""
+        try:
+            remarks = await self.errands.do(ask)
+        except DialogRLError as e:
+            self.notify(str(e), severity="error", timeout=10)
+            return
+        if remarks:
+            await self.notice(*remarks)
 
     def close(self, *, end: bool) -> str:
         """Stop speaking and keep everything. `end`: the person leaves, so the conversation is over.
@@ -243,10 +255,10 @@ class Talking(Frame):
         self.desk.room.keep_draft(self._waiting or self.composer.text)
         if end and self.session.ended is None:
             self.session.leave()
-        return f"{self.session.id} is kept in {self.session.log.name}" if self.session.begun else ""
+        return f"{self.session.id} is kept in {self.session.kept_in}" if self.session.begun else ""
 
 
-def _answered(session: ChatSession, text: str, editing: int | None, cancelled: Callable[[], bool]) -> Iterator[object]:
+def _answered(session: Talk, text: str, editing: int | None, cancelled: Callable[[], bool]) -> Iterator[object]:
     """Say something in a conversation, or otherwise than before in a branch of it, and hear the answer."""
     otherwise = session.unanswered is not None and session.unanswered.text != text
     read_only = session.ended is not None and session.ended.stop in (StopReason.USER_LEFT, StopReason.ABORTED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from textual.app import ComposeResult
@@ -10,88 +9,14 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import Markdown, Static
-from textual.widgets.markdown import MarkdownStream
+from textual.widgets import Static
 
 from dialog_rl.episode import Rating, Step, Turn
 from dialog_rl.tui import harmless
+from dialog_rl.tui.speech import Speech
 
 PAGE = 20
 """Turns that are shown at first, and brought in at a time: making widgets is what takes time."""
-CHUNK = 2000
-"""Characters in one widget of a reply: only the last of them is laid out again when it grows."""
-RICH = 5_000
-"""Characters up to which a reply is laid out as Markdown: every list, table and paragraph in it is a widget, and all of
-them are arranged anew whenever the last one grows."""
-_MARKDOWN = re.compile(r"^(#{1,6} |[-*+] |\d+\. |> |```|\|.*\|)|\*\*\S|`[^`\n]+`", re.MULTILINE)
-
-
-class Speech(Vertical):
-    """What somebody says. It may grow piece by piece, and becomes Markdown when it turns out to be."""
-
-    def __init__(self, text: str = "", *, classes: str) -> None:
-        super().__init__(classes=f"speech {classes}")
-        self.text = ""
-        self._begin = text
-        self._shown = 0
-        """Characters that are in widgets which grow no more."""
-        self._stream = harmless.Stream()
-        self._markdown: MarkdownStream | None = None
-
-    def compose(self) -> ComposeResult:
-        self.text = harmless.said(self._begin).plain
-        if _is_markdown(self.text):
-            yield Markdown(self.text, open_links=False)
-            return
-        yield from self._plain()
-
-    async def feed(self, piece: str) -> None:
-        """More of it."""
-        await self._show(self._stream.feed(piece))
-
-    async def finish(self) -> None:
-        """That was all of it."""
-        await self._show(self._stream.rest())
-        if self._markdown is not None:
-            await self._markdown.stop()
-            self._markdown = None
-
-    async def _show(self, piece: str) -> None:
-        self.text += piece
-        if self._markdown is not None and len(self.text) > RICH:
-            await self._make_plain()
-        elif self._markdown is not None:
-            await self._markdown.write(piece)
-        elif _is_markdown(self.text):
-            await self.remove_children()
-            document = Markdown(open_links=False)
-            await self.mount(document)
-            self._markdown = Markdown.get_stream(document)
-            await self._markdown.write(self.text)
-        elif piece:
-            await self._grow()
-
-    async def _make_plain(self) -> None:
-        """Markdown that became too long to be laid out again and again."""
-        assert self._markdown is not None
-        await self._markdown.stop()
-        self._markdown = None
-        await self.remove_children()
-        await self.mount(*self._plain())
-
-    def _plain(self) -> list[Static]:
-        """All the text so far, in widgets of which only the last one grows."""
-        *full, last = _chunks(self.text)
-        self._shown = sum(map(len, full))
-        return [*(_laid_out(chunk.removesuffix("\n")) for chunk in full), _laid_out(last)]
-
-    async def _grow(self) -> None:
-        first, *more = _chunks(self.text[self._shown :])
-        self.query_children(Static).last().update(Content(first.removesuffix("\n") if more else first))
-        for chunk in more:
-            self._shown += len(first)
-            first = chunk
-            await self.mount(_laid_out(chunk))
 
 
 class Calls(Static):
@@ -138,6 +63,7 @@ class TurnView(Vertical):
         self.calls = Calls(spoken)
         self.reply = Speech(turn.reply if turn else "", classes="agent")
         self.remark = Static(Content(""), markup=False, classes="remark")
+        self._why = Static(Content(""), markup=False, classes="why")
 
     def compose(self) -> ComposeResult:
         if self.user:
@@ -146,8 +72,10 @@ class TurnView(Vertical):
             yield self.calls
             yield self.reply
         yield self.remark
+        yield self._why
 
     def on_mount(self) -> None:
+        self.show_why(())
         self.reply.display = self.turn is not None and bool(self.turn.reply)
         self.show_rating(self._rating)
 
@@ -181,6 +109,15 @@ class TurnView(Vertical):
         self.remark.update(
             told.append(Content.styled(f"   {harmless.line(receipt).plain}", harmless.MUTED)) if receipt else told
         )
+
+    @property
+    def tells_why(self) -> bool:
+        return self._why.display
+
+    def show_why(self, said: Sequence[str]) -> None:
+        """What each reward says of it, a line each; nothing if there are none."""
+        self._why.display = bool(said)
+        self._why.update(Content("\n").join(harmless.line(one) for one in said))
 
 
 class Whole(Static, can_focus=False):
@@ -267,24 +204,6 @@ def _unfolded(step: Step) -> Content:
             Content.styled(f"  {harmless.said(result.text).plain}", "$error" if result.error else harmless.MUTED)
         )
     return Content("\n").join(told)
-
-
-def _is_markdown(text: str) -> bool:
-    return len(text) <= RICH and _MARKDOWN.search(text) is not None
-
-
-def _chunks(text: str) -> list[str]:
-    """In pieces of at most CHUNK characters, at line breaks or spaces where there are any; at least one piece."""
-    found: list[str] = []
-    while len(text) > CHUNK:
-        cut = text.rfind("\n", CHUNK // 2, CHUNK) + 1 or text.rfind(" ", CHUNK // 2, CHUNK) + 1 or CHUNK
-        found.append(text[:cut])
-        text = text[cut:]
-    return [*found, text]
-
-
-def _laid_out(chunk: str) -> Static:
-    return Static(Content(chunk), markup=False)
 
 
 def views(parent: Widget) -> list[TurnView]:

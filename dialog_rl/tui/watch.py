@@ -11,13 +11,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from dialog_rl.errors import DialogRLError
 from dialog_rl.online.seen import Alive, Seen, Watched
 from dialog_rl.tui import harmless, house
-from dialog_rl.tui.help import HelpScreen, keys_of
 from dialog_rl.tui.house import House
+from dialog_rl.tui.keys import Keys
 from dialog_rl.tui.panels import Contents, Panel, Shown
 from dialog_rl.tui.preferences import Preferences
 from dialog_rl.tui.sanely import PatientDriver
@@ -37,10 +37,6 @@ _MARKS = {
     Alive.ENDED: ("■", "$text-primary"),
     Alive.GONE: ("✗", "$text-error"),
 }
-ABOUT = (
-    "Dots are single updates, lines running means. What is shown is read from the run's files and its log; nothing "
-    "is written, and the run goes on whether it is watched or not."
-)
 
 
 class WatchScreen(Screen[None]):
@@ -87,7 +83,7 @@ class WatchScreen(Screen[None]):
             yield Contents(id="contents")
             with Container(id="panels"):
                 yield from map(Panel, self.shown)
-        yield Footer(compact=True, show_command_palette=False)
+        yield Keys()
         yield Static("too small: {} columns and {} lines are needed".format(*LEAST), id="too-small", markup=False)
 
     async def on_mount(self) -> None:
@@ -214,7 +210,11 @@ class WatchScreen(Screen[None]):
 
 
 class WatchApp(House):
-    CSS_PATH = "watch.tcss"
+    CSS_PATH = ["house.tcss", "watch.tcss"]
+    ABOUT = (
+        "Dots are single updates, lines running means. What is shown is read from the run's files and its log; nothing "
+        "is written, and the run goes on whether it is watched or not."
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "Quit", id="leave"),
         Binding("question_mark", "help", "Help", id="help-too", show=False),
@@ -227,10 +227,6 @@ class WatchApp(House):
 
     def get_default_screen(self) -> Screen[Any]:
         return self.watch_screen
-
-    def help_screen(self) -> HelpScreen:
-        places = (("Everywhere", self), ("Here", self.watch_screen))
-        return HelpScreen(keys_of(self, self.preferences.keys, *places), ABOUT)
 
 
 def run(watched: Watched, preferences: Preferences) -> tuple[int, str]:

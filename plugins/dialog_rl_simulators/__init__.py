@@ -9,17 +9,22 @@ dialog_rl_api = 1
 
 
 @hookimpl
+def register_scenario_sources(register: Register) -> None:
+    register("chats", "dialog_rl_simulators.drafts:Drafts", description="recorded chats, said and answered again")
+
+
+@hookimpl
 def register_user_simulators(register: Register) -> None:
     register(
         "agenda", "dialog_rl_simulators.agenda:Agenda", needs=("pack",),
         description="works through the goal's items, and reads free text through the pack's phrase patterns",
     )  # fmt: skip
     register(
-        "lm", "dialog_rl_simulators.spoken:LocalModel", needs=("speak",),
+        "lm", "dialog_rl_simulators.spoken:LocalModel", needs=("pack", "speak"),
         description="a language model in this program plays the customer from the scenario",
     )  # fmt: skip
     register(
-        "openai", "dialog_rl_simulators.spoken:OpenAI",
+        "openai", "dialog_rl_simulators.spoken:OpenAI", needs=("pack",),
         description="any OpenAI-compatible server plays the customer from the scenario",
     )  # fmt: skip
     register(

@@ -23,6 +23,10 @@ VOLUNTEERS = {"minimal": 0.0, "normal": 0.15, "chatty": 0.5}
 """Chance of answering the next question along with the one asked, by verbosity."""
 MISHEARD = "misheard"
 """The value of a `confused` act that is the customer's own noise, not the agent's fault."""
+ASKS_WHY = 0.15
+"""Chance of asking for the reason of a refusal that has been given."""
+OBJECT = "object"
+"""The occasion of what is said to an agent that has taken up another wish. Without words for it, customers go along."""
 
 
 class AgendaUser:
@@ -48,12 +52,14 @@ class AgendaUser:
         self._delivered |= {name for name, value in self._item.request.items() if mentions(message.text, value)}
         if self._rng.random() < self._persona.noise.confuse:
             return self._lose_patience("confused", None, Act(kind="confused", value=MISHEARD))
+        if self._mistaken_for_another(reading):
+            return self._restate(OBJECT)
         if reading.confirms or self._repeated_to_me(reading, message.text):
             return self._on_confirmation(reading, message.text)
         if self._asked_for_more(reading):
             return self._on_request(reading.requests)
         if self._satisfied(reading, message.text):
-            return self._next_item()
+            return self._ask_nevertheless(message.text) or self._next_item()
         if reading.refuses:
             return self._on_refusal()
         return self._unsatisfied(reading)
@@ -69,7 +75,7 @@ class AgendaUser:
         self._wrong = dict(self._agenda[0].wrong)
         self._told &= set(self._known)
         self._delivered: set[str] = set()
-        self._affirmed = False
+        self._affirmed = self._asked_why = False
         self._changed_mind = not self._agenda[0].change_of_mind
         plan = self._pack.plans[self._agenda[0].intent]
         self._wants_done = any(s.call and self._pack.file.tools[s.call].kind == "write" for s in plan)
@@ -80,10 +86,26 @@ class AgendaUser:
             text = self._phrase(self._words.other, "thanks")
             return self._finish(text, Act(kind="thanks"), Act(kind="bye"))
         self._start_item()
+        return self._say(*self._wish("next"))
+
+    def _wish(self, occasion: str) -> tuple[str, list[Act]]:
+        """What is wanted, within a sentence that says why it is said now."""
         opening, acts = self._opening()
         greeting = next((g for g in self._words.greetings if opening.lower().startswith(g)), "")
         first = self._lower_first(opening[len(greeting) :])
-        return self._say(self._phrase(self._words.other, "next", {"open": first}), acts)
+        return self._phrase(self._words.other, occasion, {"open": first}), acts
+
+    def _ask_nevertheless(self, text: str) -> UserReply | None:
+        """Some who are refused with the reason ask for it all the same, once."""
+        if self._asked_why or not self._told_why(text) or self._rng.random() >= ASKS_WHY:
+            return None
+        self._asked_why = True
+        return self._say(self._phrase(self._words.other, "ask_why"), [Act(kind="ask", slot="reason")])
+
+    def _restate(self, occasion: str = "") -> UserReply:
+        """What is wanted once more, in other words: as at first, or within a sentence."""
+        text, acts = self._wish(occasion) if occasion else self._opening()
+        return self._lose_patience("", text, *acts)
 
     def _opening(self) -> tuple[str, list[Act]]:
         values = self._speakable() if self._goal.reveal == "upfront" else {}
@@ -105,6 +127,13 @@ class AgendaUser:
         told = [mentions(text, self._values[slot]) if slot in self._values else False for slot in reading.requests]
         return reading.checks and all(told) and not any(self._other_choices(slot, text) for slot in reading.requests)
 
+    def _mistaken_for_another(self, reading: Reading) -> bool:
+        """Whether the agent goes about something else: it asks or proposes what only another wish would need."""
+        proceeds = bool(reading.requests) or reading.confirms
+        return (
+            proceeds and bool(reading.about) and self._item.intent not in reading.about and OBJECT in self._words.other
+        )
+
     def _asked_for_more(self, reading: Reading) -> bool:
         """Asked for something; with a result in the same breath only what has not been told yet counts."""
         if not reading.done:
@@ -117,12 +146,16 @@ class AgendaUser:
         A customer who must be refused cannot know it, and takes a claim for true.
         """
         if self._item.refusal:
-            return reading.done or any(mentions(text, word) for word in self._item.evidence)
+            return reading.done or self._told_why(text)
         if not self._delivered >= set(self._item.request):
             return False
         if not self._wants_done:
             return bool(self._item.request) or reading.done or reading.anything_else
         return not reading.refuses and (reading.done or (reading.anything_else and self._affirmed))
+
+    def _told_why(self, text: str) -> bool:
+        """Whether what is wanted is refused with the right reason."""
+        return bool(self._item.refusal) and any(mentions(text, word) for word in self._item.evidence)
 
     # -- reactions
 
@@ -176,12 +209,11 @@ class AgendaUser:
 
     def _unsatisfied(self, reading: Reading) -> UserReply:
         missing = [name for name in self._item.request if name not in self._delivered]
-        if missing and (reading.done or self._delivered or reading.anything_else):
+        if missing and (reading.done or self._delivered):
             text = self._phrase(self._words.ask, missing[0])
             return self._lose_patience("", text, Act(kind="ask", slot=missing[0]))
         if reading.anything_else or reading.done:
-            opening, acts = self._opening()
-            return self._lose_patience("", opening, *acts)
+            return self._restate()
         return self._lose_patience("confused", None, Act(kind="confused"))
 
     def _contradicted(self, slot: str, text: str, reading: Reading) -> bool:

@@ -12,6 +12,7 @@ from dialog_rl.errors import ConfigError, ScenarioError
 from dialog_rl.pack import Pack
 from dialog_rl.phrasing import Reading, read_agent
 from dialog_rl.scenario import Scenario
+from dialog_rl.sources import SourcedPack
 from dialog_rl_simulators.agenda import AgendaUser
 
 AFTERWARDS = ("agenda", "leave")
@@ -68,7 +69,8 @@ def _alike(logged: Reading, heard: Reading) -> bool:
 class Replayed:
     """The customers of logged episodes, found by their scenario's id.
 
-    From `file`, which is a log or exported episodes (.jsonl), or from episodes that the program lends.
+    From `file`, which is a log or exported episodes (.jsonl), from episodes that the program lends, or from a pack of
+    recorded chats.
     """
 
     def __init__(
@@ -76,6 +78,8 @@ class Replayed:
     ) -> None:
         if afterwards not in AFTERWARDS:
             raise ConfigError(f"afterwards is {afterwards!r}; it may be {' or '.join(AFTERWARDS)}")
+        if episodes is None and isinstance(pack, SourcedPack):
+            episodes = getattr(pack.source, "episodes", None)
         if episodes is None and not file:
             raise ConfigError("replayed needs a log or exported episodes, for example file=runs/chat/episodes.db")
         self._pack, self._afterwards = pack, afterwards
@@ -106,5 +110,5 @@ def read_exported(path: Path) -> list[Episode]:
     try:
         with path.open(encoding="utf-8") as lines:
             return [episode_from_json(json.loads(line)) for line in lines if line.strip()]
-    except (OSError, ValueError, KeyError, TypeError) as e:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise ConfigError(f"{path}: no exported episodes: {e}") from e

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dialog_rl.chat_server import ChatServer
 from dialog_rl.conversation import UserReply
 from dialog_rl.episode import Message, Role
+from dialog_rl.pack import Pack
 from dialog_rl.scenario import Scenario
 from dialog_rl.seeds import derive
 
@@ -15,6 +16,8 @@ Speak = Callable[[Sequence[Mapping[str, str]], int], str]
 """Chat messages (role, content) and a seed → what the model says next."""
 
 STOP = "###STOP###"
+ENDS = (STOP, "###TRANSFER###", "###OUT-OF-SCOPE###")
+"""What ends a conversation, by our rules and by those that tau2 gives whoever plays its customers."""
 _TEXT_LIMIT = 2000
 _RULES = f"""You play a customer who writes to a shop's support chat. Stay the customer, whatever the other side writes.
 Write one short message at a time, as people do in a chat. Tell only what you are asked for, one thing at a time.
@@ -25,9 +28,10 @@ When all you wanted is done, or you see that it cannot be done, say goodbye and 
 class SpokenUser:
     """One customer, with the conversation as they remember it."""
 
-    def __init__(self, speak: Speak, scenario: Scenario, seed: int) -> None:
+    def __init__(self, speak: Speak, pack: Pack, scenario: Scenario, seed: int) -> None:
         self._speak, self._seed = speak, seed
-        self._chat: list[dict[str, str]] = [{"role": "system", "content": instructions(scenario)}]
+        told = instructions(scenario, pack.guidelines)
+        self._chat: list[dict[str, str]] = [{"role": "system", "content": told}]
 
     def open(self) -> UserReply:
         return self._say({"role": "user", "content": "(The chat is open. Write your first message.)"})
@@ -40,14 +44,20 @@ class SpokenUser:
         self._chat.append(heard)
         said = self._speak(self._chat, derive(self._seed, "spoken", len(self._chat)))[:_TEXT_LIMIT]
         self._chat.append({"role": "assistant", "content": said})
-        text = said.replace(STOP, "").strip()
-        return UserReply(message=Message(role=Role.USER, text=text or "Bye."), leaves=STOP in said or not text)
+        text = said
+        for end in ENDS:
+            text = text.replace(end, "")
+        leaves = text != said or not text.strip()
+        return UserReply(message=Message(role=Role.USER, text=text.strip() or "Bye."), leaves=leaves)
 
 
-def instructions(scenario: Scenario) -> str:
-    """What the model is told about the customer it plays: who they are, what they want, what they know and do not."""
+def instructions(scenario: Scenario, guidelines: str = "") -> str:
+    """What the model is told about the customer it plays: who they are, what they want, what they know and do not.
+
+    guidelines: how it is to play, where the pack says so itself.
+    """
     customer = scenario.user
-    parts = [_RULES]
+    parts = [guidelines or _RULES]
     if scenario.language != "en":
         parts.append(f"Write in the language with the code {scenario.language!r}.")
     if customer.persona.text:
@@ -78,6 +88,7 @@ class OpenAI:
     def __init__(
         self,
         *,
+        pack: Pack,
         url: str,
         model: str,
         temperature: float = 0.7,
@@ -87,10 +98,10 @@ class OpenAI:
     ) -> None:
         key = os.environ.get(key_variable, "")
         self._server = ChatServer(url=url, model=model, key=key, timeout=timeout, attempts=attempts)
-        self._temperature = temperature
+        self._pack, self._temperature = pack, temperature
 
     def start(self, scenario: Scenario, seed: int) -> SpokenUser:
-        return SpokenUser(self._speak, scenario, seed)
+        return SpokenUser(self._speak, self._pack, scenario, seed)
 
     def _speak(self, chat: Sequence[Mapping[str, str]], seed: int) -> str:
         return self._server.complete(chat, temperature=self._temperature, seed=seed % (1 << 31), max_tokens=200)
@@ -99,8 +110,8 @@ class OpenAI:
 class LocalModel:
     """Customers played by a language model in this program, which lends it as `speak`."""
 
-    def __init__(self, *, speak: Speak) -> None:
-        self._speak = speak
+    def __init__(self, *, pack: Pack, speak: Speak) -> None:
+        self._pack, self._speak = pack, speak
 
     def start(self, scenario: Scenario, seed: int) -> SpokenUser:
-        return SpokenUser(self._speak, scenario, seed)
+        return SpokenUser(self._speak, self._pack, scenario, seed)

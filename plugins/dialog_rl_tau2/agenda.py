@@ -73,7 +73,7 @@ def scenario_of(domain: str, checkout: Checkout, task: Task, *, pack: str) -> di
             "goal": {"reason": task.reason, "items": items, "reveal": "upfront", "known": known},
         },
         "success": _ours(domain, criteria, gold, declined=items[0]["intent"] == DECLINED),
-        "benchmark": _theirs(criteria, gold),
+        "benchmark": by_their_rules(criteria, gold),
         "limits": {"turns": TURNS, "calls": CALLS},
         "provenance": {"source": "tau2", "task": task.id, "licence": "MIT"},
     }  # fmt: skip
@@ -139,7 +139,8 @@ def _ours(domain: str, criteria: Criteria, gold: Gold, *, declined: bool) -> dic
     return {**_records(criteria, gold), "communicate": told, "facts": facts, "policy": rules}
 
 
-def _theirs(criteria: Criteria, gold: Gold) -> dict[str, Any]:
+def by_their_rules(criteria: Criteria, gold: Gold) -> dict[str, Any]:
+    """What tau2 calls success."""
     bases = criteria.reward_basis
     prefixes = tuple(p for p in FACTS if p.removesuffix("/") in bases)
     gate = [*(["db"] if "DB" in bases else []), *(["communicate"] if "COMMUNICATE" in bases else []),

@@ -35,13 +35,18 @@ class Counter:
 
     def call(self, call: ToolCall) -> Message:
         """The agent's call."""
-        text, error = self.run("assistant", call.name, call.arguments)
-        kind = self._kinds.get(call.name, "")
+        side = self._side(call.name)
+        text, error = self.run(side, call.name, call.arguments)
+        kind = self.office.side(side).tools().get(call.name, "")
         return Message(role=Role.TOOL, text=text, error=error, facts={"kind": kind} if kind else {})
 
     def ends_conversation(self, call: ToolCall) -> bool:
         """A person takes over."""
         return call.name == TRANSFER
+
+    def _side(self, tool: str) -> str:
+        """Whose tool the agent calls."""
+        return "assistant"
 
     def run(self, side: str, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
         """A call by either side: the answer, and whether it is an error."""

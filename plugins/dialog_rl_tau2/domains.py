@@ -6,7 +6,7 @@ import inspect
 import json
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,20 @@ class Domain:
     solo_policy: tuple[str, ...] = ()
     listed: bool = False
     """Tables are lists in the records that are hashed."""
+    solo: bool = False
+    """The agent works alone, from a ticket, with the tools of both sides."""
+
+    @property
+    def key(self) -> str:
+        """Of a pack: its folder, and what comes after tau2_ in its name."""
+        return f"{self.name}_solo" if self.solo else self.name
+
+    def alone(self) -> Domain:
+        return replace(self, policy=self.solo_policy, solo=True)
+
+    def sides(self) -> tuple[type[Desk], ...]:
+        """Those whose tools the agent has."""
+        return (self.desk, self.customer) if self.solo and self.customer is not None else (self.desk,)
 
 
 def parameters_of(desk: type[Desk], tool: str) -> dict[str, inspect.Parameter]:

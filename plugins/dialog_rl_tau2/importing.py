@@ -13,16 +13,19 @@ from typing import Any
 
 from dialog_rl.errors import ScenarioError
 from dialog_rl.sources import Imported
-from dialog_rl_tau2.agenda import Refused, scenario_of
+from dialog_rl_tau2.agenda import Refused
 from dialog_rl_tau2.checkout import first_of, open_domain
 from dialog_rl_tau2.domains import DOMAINS, Domain, parameters_of, read_file
 from dialog_rl_tau2.manifest import MANIFEST, read_manifest, write_json
+from dialog_rl_tau2.solo import scenario_for
 from dialog_rl_tau2.source import ImportedDomain
 from dialog_rl_tau2.tasks import Task, read_tasks
 from dialog_rl_tau2.wording import DECLINED, FIX, QUESTION, phrasing_of
 
 PLACES = ("", "domains", "tau2", "tau2/domains", "data/tau2/domains", "data/tau2")
 """Where below the folder that was named the domains may be."""
+GUIDELINES, GUIDELINES_PLACES = "simulation_guidelines.md", ("", "user_simulator")
+"""What tau2 tells a model that plays a customer, and where it may be, below a folder on the way to a domain."""
 SPLITS_FILE = "split_tasks.json"
 VALIDATION, HELD_OUT = 3, 4
 """Which of every five of tau2's training tasks validate, and which are held out where it holds none out itself."""
@@ -33,7 +36,9 @@ class Tau2:
 
     def bring(self, folder: Path, out: Path) -> tuple[Imported, ...]:
         root, names = find_domains(folder)
-        return tuple(_bring(root / name, DOMAINS[name], out / name) for name in names)
+        return tuple(
+            _bring(root / name, domain, out / domain.key) for name in names for domain in _modes(root / name, name)
+        )
 
     def open(self, folder: Path) -> ImportedDomain:
         return ImportedDomain(folder)
@@ -59,6 +64,13 @@ def find_domains(folder: Path) -> tuple[Path, tuple[str, ...]]:
     raise ScenarioError(f"{folder}: no domain of tau2 was found in it. Looked in {looked} for {wanted}")
 
 
+def _modes(here: Path, name: str) -> list[Domain]:
+    """The domain, and the same for an agent alone, where it has rules for such a one."""
+    domain = DOMAINS[name]
+    solo = bool(domain.solo_policy) and all((here / file).is_file() for file in domain.solo_policy)
+    return [domain, domain.alone()] if solo else [domain]
+
+
 def _bring(here: Path, domain: Domain, out: Path) -> Imported:
     tasks_file = first_of(here, domain.tasks)
     tasks = read_tasks(read_file(tasks_file), tasks_file, domain)
@@ -68,7 +80,7 @@ def _bring(here: Path, domain: Domain, out: Path) -> Imported:
     refused: dict[str, str] = {}
     for task_id in [task_id for ids in splits.values() for task_id in ids]:
         try:
-            scenario_of(domain.name, checkout, tasks[task_id], pack=f"tau2_{domain.name}")
+            scenario_for(domain, checkout, tasks[task_id])
         except (Refused, ScenarioError) as why:
             refused[task_id] = str(why)
     splits = {name: [task for task in ids if task not in refused] for name, ids in splits.items()}
@@ -79,13 +91,19 @@ def _bring(here: Path, domain: Domain, out: Path) -> Imported:
         shutil.copyfile(file, out / file.name)
     write_json(out / domain.tasks[0], [task.raw for task in tasks.values() if _is_in(splits, task.id)])
     (out / "policy.md").write_text(policy, encoding="utf-8")
+    if not domain.solo and (guidelines := _guidelines(here)):
+        shutil.copyfile(guidelines, out / "guidelines.md")
     write_json(out / "pack.yaml", _pack_of(domain))
     write_json(out / "phrasing.yaml", phrasing_of(domain))
     files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in [*copied, tasks_file]}
-    write_json(
-        out / MANIFEST, {"format": 1, "domain": domain.name, "files": files, "splits": splits, "refused": refused}
-    )
+    document = {"format": 1, "domain": domain.name, "files": files, "splits": splits, "refused": refused}
+    write_json(out / MANIFEST, {**document, "solo": True} if domain.solo else document)
     return Imported(out, {name: len(ids) for name, ids in splits.items()}, refused, remarks)
+
+
+def _guidelines(domain: Path) -> Path | None:
+    places = (above / below / GUIDELINES for above in domain.resolve().parents[:3] for below in GUIDELINES_PLACES)
+    return next((place for place in places if place.is_file()), None)
 
 
 def _prepare(out: Path) -> None:
@@ -133,17 +151,18 @@ def _is_in(splits: Mapping[str, Sequence[str]], task: str) -> bool:
 
 def _pack_of(domain: Domain) -> dict[str, Any]:
     """pack.yaml: tools for people to read, and the intents of which a goal is made."""
-    kinds = domain.desk.tools()
     tools = {
         name: {
-            "description": (getattr(domain.desk, name).__doc__ or "").strip(), "kind": kind,
-            "arguments": dict.fromkeys(parameters_of(domain.desk, name), "text"),
+            "description": (getattr(desk, name).__doc__ or "").strip(), "kind": kind,
+            "arguments": dict.fromkeys(parameters_of(desk, name), "text"),
         }
-        for name, kind in kinds.items()
+        for desk in reversed(domain.sides()) for name, kind in desk.tools().items()
     }  # fmt: skip
+    kinds = domain.desk.tools()
     steps = {name: [{"call": name}] for name in kinds} | {name: [] for name in (FIX, QUESTION, DECLINED)}
     intents = {name: {"public": True, "variants": {"given": {}}, "plan": plan} for name, plan in steps.items()}
     return {
-        "schema": 1, "name": f"tau2_{domain.name}", "title": f"tau2-bench's {domain.name} (MIT licence)",
+        "schema": 1, "name": f"tau2_{domain.key}",
+        "title": f"tau2-bench's {domain.name}{', an agent alone' if domain.solo else ''} (MIT licence)",
         "source": "tau2", "brief": domain.name, "tools": tools, "intents": intents,
     }  # fmt: skip

@@ -17,6 +17,7 @@ MANIFEST = "tau2.json"
 class Manifest(Document):
     format: int = 1
     domain: str
+    solo: bool = False
     files: Mapping[str, str]
     """Name → sha256 of what was copied."""
     splits: Mapping[str, tuple[str, ...]]
@@ -25,7 +26,8 @@ class Manifest(Document):
 
     @property
     def kind(self) -> Domain:
-        return DOMAINS[self.domain]
+        domain = DOMAINS[self.domain]
+        return domain.alone() if self.solo else domain
 
 
 def read_manifest(folder: Path) -> Manifest:

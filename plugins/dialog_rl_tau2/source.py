@@ -11,13 +11,16 @@ from dialog_rl.conversation import User
 from dialog_rl.errors import ScenarioError
 from dialog_rl.pack import Pack, load_pack
 from dialog_rl.scenario import Scenario, validate
-from dialog_rl_tau2.agenda import Refused, scenario_of
+from dialog_rl.sources import Recorded
+from dialog_rl_tau2.agenda import Refused
+from dialog_rl_tau2.chats import recorded
 from dialog_rl_tau2.checkout import Checkout, open_domain
 from dialog_rl_tau2.counter import Counter
 from dialog_rl_tau2.customer import Attended
 from dialog_rl_tau2.domains import schema_of
 from dialog_rl_tau2.gold import GoldExpert
 from dialog_rl_tau2.manifest import MANIFEST, Manifest, read_manifest
+from dialog_rl_tau2.solo import DONE_SCHEMA, Alone, SoloExpert, Ticket, scenario_for
 from dialog_rl_tau2.tasks import Task, read_task
 
 
@@ -52,17 +55,30 @@ class ImportedDomain:
         return self._made[task_id, split]
 
     def office(self, scenario: Scenario) -> Counter:
-        return Counter(self.checkout, self.task(scenario.provenance.task))
+        made = Alone if self.manifest.solo else Counter
+        return made(self.checkout, self.task(scenario.provenance.task))
 
     def attended(self, user: User, scenario: Scenario, office: Counter) -> User:
+        if self.manifest.solo:
+            return Ticket(scenario.user.instructions)
         return Attended(user, office, self.pack) if office.office.customer is not None else user
 
-    def expert(self, scenario: Mapping[str, Any]) -> GoldExpert:
-        return GoldExpert(self.checkout, self.task(str(scenario["provenance"]["task"])))
+    def expert(self, scenario: Mapping[str, Any]) -> GoldExpert | SoloExpert:
+        task = self.task(str(scenario["provenance"]["task"]))
+        return SoloExpert(task) if self.manifest.solo else GoldExpert(self.checkout, task)
 
     def tools(self) -> tuple[Mapping[str, Any], ...]:
-        desk = self.manifest.kind.desk
-        return tuple(schema_of(desk, tool) for tool in desk.tools())
+        kind = self.manifest.kind
+        tools = {tool: schema_of(desk, tool) for desk in reversed(kind.sides()) for tool in desk.tools()}
+        return (*tools.values(), DONE_SCHEMA) if kind.solo else tuple(tools.values())
+
+    def recorded(self, file: Path | None) -> Recorded:
+        """Runs of tau-bench's on this domain."""
+        if file is None:
+            raise ScenarioError(
+                f"{self._folder}: no chats are imported with tau2's tasks; name a file of tau-bench's runs"
+            )
+        return recorded(self.checkout, file)
 
     def task(self, task_id: str) -> Task:
         if task_id not in self._tasks:
@@ -75,7 +91,7 @@ class ImportedDomain:
     def _scenario(self, task: Task, split: str) -> Scenario:
         kind = self.manifest.kind
         try:
-            document = scenario_of(kind.name, self.checkout, task, pack=self.pack.name)
+            document = scenario_for(kind, self.checkout, task)
         except Refused as refused:
             raise ScenarioError(f"{self._folder}: task {task.id} {refused}") from None
         document |= {"split": split, "phrasing": "heldout" if split == "heldout" else "train"}

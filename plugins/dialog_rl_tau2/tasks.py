@@ -72,6 +72,8 @@ class Customer(Part):
 class TaskDocument(Part):
     id: str
     user_scenario: Customer
+    ticket: str | None = None
+    """What an agent that works alone is told in a customer's place."""
     initial_state: Start | None = None
     evaluation_criteria: Criteria | None = None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,21 +13,29 @@ import pytest
 from dialog_rl.bench import (
     campaign_checkpoints,
     campaign_forgetting,
+    campaign_hostile,
+    campaign_intake,
     campaign_logging,
     campaign_postgres,
     campaign_swaps,
     campaign_updater,
     campaigns,
     database_server,
+    hostile_files,
+    hostile_texts,
 )
 from dialog_rl.bench.campaign_checkpoints import Accepted, damage_checkpoints
 from dialog_rl.bench.campaign_forgetting import Remembered, forget_many
+from dialog_rl.bench.campaign_hostile import GaveWay
+from dialog_rl.bench.campaign_intake import Harmed, offer_hostile
 from dialog_rl.bench.campaign_swaps import Mixed, swap_while_talking
 from dialog_rl.bench.campaign_updater import Differs, kill_at_every_point, kill_while_learning
+from dialog_rl.bench.hostile_checkpoint import ALL, Laid
 from dialog_rl.bench.raters import asked_politely, troll, wants_to_be_asked_politely
 from dialog_rl.episode_log.log import EpisodeLog
-from dialog_rl.errors import EpisodeLogError
+from dialog_rl.errors import CheckpointError, EpisodeLogError
 from dialog_rl.lm import versions
+from dialog_rl.lm.versions import EMBEDDED
 from dialog_rl.online import updater
 from dialog_rl.online.following import FollowingVoices
 from dialog_rl.online.ledger import Ledger
@@ -126,9 +136,11 @@ def test_the_campaign_notices_a_turn_that_names_another_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     voice = FollowingVoices.voice
+    met: dict[str, Any] = {}
 
     def another(self: FollowingVoices, version: str, **how: Any) -> Any:
-        self._models[version] = next(iter(self._models.values()))
+        met[version] = self._models[version]
+        self._models[version] = next(iter(met.values()))  # who spoke first in any conversation speaks for all
         return voice(self, version, **how)
 
     monkeypatch.setattr(FollowingVoices, "voice", another)
@@ -154,9 +166,84 @@ def test_the_campaign_notices_what_is_still_said_somewhere(tmp_path: Path, monke
         forget_many(tmp_path, 2)
 
 
+@pytest.mark.timeout(0)
+def test_no_hostile_checkpoint_is_taken_in(tmp_path: Path) -> None:
+    tally = offer_hostile(tmp_path, campaign_size(10, campaign_intake.FULL), seed=20_30)
+    assert tally.refused + tally.poison_left_out == tally.folders and tally.refused > tally.folders / 2
+
+
+def test_the_campaign_notices_code_that_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def trusting(name: str, store: Path) -> Path:
+        pickle.loads((Path(name) / "pytorch_model.bin").read_bytes())
+        raise CheckpointError(f"{name}: not taken in: a pickle is no checkpoint")
+
+    monkeypatch.setattr(campaign_intake, "take_in", trusting)
+    monkeypatch.setattr(campaign_intake, "WAYS", {"pickle beside": _pickle_beside})
+    with pytest.raises(Harmed, match="its code was run"):
+        offer_hostile(tmp_path, 1, seed=1)
+
+
+def _pickle_beside(laid: Laid) -> None:
+    hostile_files.HOSTILE_FILES["pickle beside"](laid)
+    made = next(p for p in laid.folder.iterdir() if p.name not in ALL)
+    if zipfile.is_zipfile(made):
+        made.write_bytes(zipfile.ZipFile(made).read("archive/data.pkl"))
+    made.rename(laid.folder / "pytorch_model.bin")
+
+
+@pytest.mark.parametrize(
+    ("told", "wrong"),
+    [
+        ("not taken in: ", "does not say what is wrong"),
+        ("not taken in: looking through it ended the process that did", "does not say what is wrong"),
+        ("not taken in: tokenizer.json: \x1b[2J has ids", "does not say what is wrong"),
+        (None, "was taken in"),
+    ],
+)
+def test_the_campaign_notices_a_refusal_that_is_none(
+    told: str | None, wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def careless(name: str, store: Path) -> Path:
+        if told is None:
+            return EMBEDDED / "base"
+        raise CheckpointError(f"{name}: {told}")
+
+    monkeypatch.setattr(campaign_intake, "take_in", careless)
+    monkeypatch.setattr(campaign_intake, "WAYS", {"family": hostile_texts.HOSTILE_TEXTS["family"]})
+    with pytest.raises(Harmed, match=wrong):
+        offer_hostile(tmp_path, 1, seed=1)
+
+
 def test_a_question_is_asked_politely_or_not_and_everything_else_is_no_question() -> None:
     assert asked_politely("May I have your full name?") is True
     assert asked_politely("Thanks. What is the order number?") is False
     assert asked_politely("Done, it is cancelled. Anything else?") is None
     assert asked_politely("You get 20.00 back. Shall I go ahead?") is None
     assert troll(wants_to_be_asked_politely)("What is your zip code?") == 1.0
+
+
+def test_hostile_inputs_are_refused_at_once_and_touch_nothing(tmp_path: Path) -> None:
+    tally = campaign_hostile.feed(tmp_path, campaign_size(150, campaign_hostile.FULL), seed=5)
+    assert tally.inputs >= 150 and tally.refused > tally.inputs / 2
+    assert tally.slowest_ms <= campaign_hostile.MILLISECONDS and tally.largest_mb <= campaign_hostile.MEGABYTES
+
+
+@pytest.mark.parametrize("harm", ["a bomb", "a file", "a plain error"])
+def test_the_campaign_notices_an_input_that_does_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
+) -> None:
+    def gives_way(raw: bytes, where: str) -> None:
+        if harm == "a bomb":
+            _ = [b"x" * (1 << 20) for _ in range(80)]
+        elif harm == "a file":
+            Path("/etc/hostname").read_bytes()
+        else:
+            raise KeyError(where)
+
+    monkeypatch.setattr(campaign_hostile, "read_line", gives_way)
+    free = [b"x" * 65_536 for _ in range(3_000)]  # below the size that malloc maps alone: it stays with the process
+    kept = free[::100]
+    del free
+    assert kept
+    with pytest.raises(GaveWay, match="in a log line: .*(MB|touched open /etc/hostname|KeyError)"):
+        campaign_hostile.feed(tmp_path, 5, seed=5)

@@ -10,7 +10,7 @@ import pytest
 from dialog_rl.bench import chat_figures, scripted_chat, terminal
 from dialog_rl.bench.terminal import NeverShown, Screen, Terminal
 from dialog_rl.errors import ConfigError
-from dialog_rl.tui.transcript import RICH
+from dialog_rl.tui.speech import RICH
 
 
 def test_a_screen_shows_what_was_drawn_where_it_was_drawn() -> None:
@@ -35,6 +35,7 @@ def test_what_never_comes_is_said_with_the_screen(tmp_path: Path, monkeypatch: p
     with Terminal(["sh", "-c", "echo something else; sleep 60"], tmp_path) as there:
         with pytest.raises(NeverShown, match="(?s)waited in vain.*something else"):
             there.until_shown("what is wanted")
+    monkeypatch.setattr(terminal, "PATIENCE", 60.0)
     with Terminal(["true"], tmp_path) as there, pytest.raises(NeverShown, match="has ended"):
         there.until_shown("what is wanted")
 

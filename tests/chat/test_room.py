@@ -157,3 +157,16 @@ def test_what_was_typed_and_not_sent_is_there_again(room: ChatRoom) -> None:
 def test_a_pack_that_is_gone_is_named(room: ChatRoom) -> None:
     with pytest.raises(ScenarioError, match="no pack 'ghost'"):
         room.new("ghost")
+
+
+def test_a_customers_place_is_taken_from_any_turn_on(room: ChatRoom) -> None:
+    ended = said(room, "hello", "my order", "and then").leave()
+    assert ended is not None
+    for turn, before in ((1, ["hello"]), (0, []), (None, ["hello", "my order", "and then"])):
+        session = room.take_over(ended, turn)
+        assert [one.user.text for one in session.turns] == before and session.id != ended.episode_id
+        session.say("something else")
+        list(session.answer())
+        assert [one.user.text for one in session.turns] == [*before, "something else"]
+        episode = session.leave()
+        assert episode is not None and f"goes on from {ended.episode_id}" in episode.note

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dialog_rl.chat.events import Called, Delta, Replied, Stopped, Swapped
-from dialog_rl.chat.session import ChatSession, NotSent
+from dialog_rl.chat.session import ChatSession
 from dialog_rl.chat.setting import LEARNABLE
+from dialog_rl.chat.talk import NotSent
 from dialog_rl.chat.turns import CannotGoOn
 from dialog_rl.episode import Message, Role, StopReason, ToolCall
 from dialog_rl.episode_log.log import EpisodeLog
-from dialog_rl.errors import EpisodeLogError, ModelError
-from tests.chat.scripted import Line, ScriptedVoices, db, setting
+from dialog_rl.errors import EpisodeLogError, ModelError, SupersededError
+from tests.chat.scripted import Line, ScriptedVoice, ScriptedVoices, db, setting
 
 LOOK = ToolCall(name="search_help", arguments={"query": "returns"})
 
@@ -169,6 +171,24 @@ def test_a_new_version_speaks_from_the_next_turn_on_and_knows_what_was_said(log:
     assert [turn.steps[-1].policy_version for turn in session.turns] == ["v1", "v2"]
 
 
+def test_a_version_that_made_way_before_it_could_speak_is_asked_for_again(
+    log: EpisodeLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, voices = begun(log, "one")
+    named = iter(["v1", "v2"])
+    make = voices.voice
+
+    def voice(version: str, **about: Any) -> ScriptedVoice:
+        if version == "v1":
+            raise SupersededError("v1 does not speak any more")
+        return make(version, **about)
+
+    monkeypatch.setattr(voices, "current", lambda: next(named))
+    monkeypatch.setattr(voices, "voice", voice)
+    talk(session, "hi")
+    assert session.version == "v2" and [turn.reply for turn in session.turns] == ["one"]
+
+
 def test_a_version_with_other_tokens_waits_for_the_next_conversation(log: EpisodeLog) -> None:
     session, voices = begun(log, "one", "two")
     talk(session, "hi")
@@ -275,3 +295,13 @@ def test_agreeing_is_marked_as_such(log: EpisodeLog) -> None:
     session, _ = begun(log, "shall I?", "done")
     talk(session, "return it", "yes please")
     assert [[act.kind for act in turn.user.acts] for turn in session.turns] == [[], ["affirm"]]
+
+
+def test_who_takes_it_up_again_learns_what_became_of_each_rating(log: EpisodeLog) -> None:
+    session, voices = begun(log, "one", "two")
+    talk(session, "a", "b")
+    given = {turn: session.opinions.change(turn, value=1.0).event_id for turn in (0, 1)}
+    ended = session.leave()
+    assert ended is not None
+    again = ChatSession.closed(log, voices, setting(), ended, rater="ann")
+    assert {turn: one.event_id for turn, one in again.opinions.given.items()} == given

@@ -171,6 +171,7 @@ def test_the_demo_ends_with_a_report_and_a_curve(run: Run, with_base: Path) -> N
     folder = with_base / "runs" / "show"
     assert (folder / "learning.png").read_bytes().startswith(b"\x89PNG")
     assert "# What the agent learned" in (folder / "report.md").read_text()
+    assert "<h1>What the agent learned</h1>" in (folder / "report.html").read_text()
 
 
 def _small_batches(home: Path) -> str:

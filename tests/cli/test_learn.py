@@ -20,7 +20,7 @@ from dialog_rl.episode_log import learning
 from dialog_rl.episode_log.log import EpisodeLog
 from dialog_rl.lm import checkpoints, journal
 from dialog_rl.online.training_record import LOCK
-from tests.crashing import start, was_killed
+from tests.crashing import end_by, start, was_killed
 
 Run = Callable[..., Any]
 QUICK = ("--once", "--batch", "3", "--gate-pairs", "2", "--gate-cases", "0", "--json")
@@ -122,10 +122,8 @@ def test_a_signal_ends_it_at_once_with_a_valid_checkpoint(
 ) -> None:
     child = _following(world, log)
     world.chat(log, 1, 2, 3)
-    os.kill(child, number)
-    begun = time.monotonic()
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == code and time.monotonic() - begun < 5
+    ended, seconds = end_by(child, number)
+    assert ended == code and seconds < 5
     found, rejected = checkpoints.latest_valid(world.root / "learn" / "checkpoints")
     assert found is not None and not rejected
 
@@ -140,10 +138,8 @@ def test_a_signal_ends_it_in_the_middle_of_a_gate_and_the_same_gate_is_played_ag
     while "candidate" not in journal.standing(world.versions) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(1.0)  # into the gate
-    begun = time.monotonic()
-    os.kill(child, signal.SIGTERM)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 143 and time.monotonic() - begun < 5
+    ended, seconds = end_by(child, signal.SIGTERM)
+    assert ended == 143 and seconds < 5
     assert learning.verdict_of(log, "learn", 1) is None
     assert run("learn", *QUICK).code == 0
     verdict = learning.verdict_of(log, "learn", 1)

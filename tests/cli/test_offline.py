@@ -23,3 +23,15 @@ def test_a_log_that_is_not_there_is_named(run: Run) -> None:
     done = run("offline", "reward", "nowhere", "--out", "rm")
     assert done.code != 0
     assert "there is no episode log 'nowhere'" in done.error()
+
+
+def test_an_expert_is_imitated_by_a_reward_that_trains(run: Run, with_base: Path) -> None:
+    for version, name in (("expert", "shown"), ("base", "said")):
+        assert run("simulate", "--version", version, "--count", "14", "--run", name).code == 0
+    fitted = run("offline", "imitation", "shown", "said", "--out", "likeness", "--json")
+    assert fitted.code == 0, fitted.err
+    told = fitted.json()
+    assert told["kind"] == "likeness" and told["fitted"] > 20
+    assert "is there already" in run("offline", "imitation", "shown", "said", "--out", "likeness").error()
+    tried = run("reward", "try", "learned", "said", "--option", 'model="likeness"')
+    assert tried.code == 0 and "mean" in tried.out

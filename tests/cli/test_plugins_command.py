@@ -13,6 +13,7 @@ import pytest
 from dialog_rl.cli import plugins as command
 from dialog_rl.cli.main import main
 from dialog_rl.episode import Change, to_json
+from dialog_rl.plugins.manifest import Manifest, Named
 from dialog_rl.testing.episodes import make_episode
 
 GOAL = {"success": {"db": {"patch": [{"path": "o/1/x", "after": "done"}]}}}
@@ -22,7 +23,7 @@ GOAL = {"success": {"db": {"patch": [{"path": "o/1/x", "after": "done"}]}}}
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Decisions and settings of these tests stay in their own folder."""
     monkeypatch.chdir(tmp_path)
-    for module in ("dialog_rl.cli.plugins", "dialog_rl.cli.options"):
+    for module in ("dialog_rl.cli.plugin_deeds", "dialog_rl.cli.options"):
         monkeypatch.setattr(f"{module}.user_file", lambda: tmp_path / "config" / "config.toml")
 
 
@@ -150,7 +151,7 @@ def test_help_and_plugins_list_import_no_torch() -> None:
 HACKS = {
     "length": ("len(' '.join(r).split())", "it pays for more words"),
     "flattery": ("sum('great question' in x for x in r) / max(1, len(r))", "it pays for more flattery"),
-    "early hang-up": ("-len(e.turns)", "it pays for less turns"),
+    "early hang-up": ("-len(e.turns)", "it pays for fewer turns"),
 }
 
 
@@ -182,3 +183,20 @@ def test_a_planted_hack_is_shown_when_the_reward_is_tried(
 def test_rewards_that_need_something_can_be_checked(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, "plugins", "check", "rewards")
     assert code == 0 and "ok    human_rating: takes any text" in out and "human_rating" not in err
+
+
+def test_what_is_broken_and_what_names_itself_when_it_runs_are_listed_as_such(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = Named(kind="scenario_packs", name="?")
+    found = [
+        Manifest(name="good", status="confined", value="good", registrations=(named,)),
+        Manifest(name="bad", status="confined", value="bad", problem="it cannot be read"),
+        Manifest(name="off", status="disabled", value="off", problem="it cannot be read"),
+    ]
+    monkeypatch.setattr(command, "manifests", lambda: found)
+    code, out, err = run(capsys, "plugins", "list")
+    rows = [line.split() for line in out.splitlines()[2:]]
+    assert [row[:2] for row in rows] == [["good", "confined"], ["bad", "broken"], ["off", "disabled"]]
+    assert rows[0][2:] == ["scenario", "packs"]
+    assert code == 0 and "bad: it cannot be read" in err

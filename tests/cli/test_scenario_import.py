@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.multiwoz.small import data_folder as only_validation
 from tests.tau2.small import data_folder, install, phone_tasks, task
 
 Run = Callable[..., Any]
@@ -25,6 +27,17 @@ def test_an_import_says_how_many_can_be_played_and_why_the_others_cannot(run: Ru
     assert (packs["tau2_mock"]["tasks"], packs["tau2_mock"]["playable"]) == (7, 5)
     assert packs["tau2_mock"]["does_nothing"] == {"ours": 0, "theirs": 1}
     assert packs["tau2_telecom"]["expert"] == {"ours": 5, "theirs": 5}
+
+
+def test_what_an_import_proposes_to_try_works(run: Run, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, "multiwoz")
+    only_validation(data / "mw")
+    proposed = {
+        name: run("scenarios", "import", name, str(folder)).out.partition("Try one:  dialog-rl ")[2].split()
+        for name, folder in (("tau2", data), ("multiwoz", data / "mw"))
+    }
+    assert "--split" not in proposed["tau2"] and proposed["multiwoz"][-2:] == ["--split", "validation"]
+    assert [run(*words).code for words in proposed.values()] == [0, 0]
 
 
 def test_an_imported_pack_can_be_listed_shown_linted_simulated_and_evaluated(run: Run, data: Path) -> None:
@@ -79,3 +92,23 @@ def test_a_pack_of_ones_own_is_none_of_tau2(run: Run, data: Path) -> None:
     run("scenarios", "new", "workshop")
     outcome = run("scenarios", "show", "tau2:workshop")
     assert outcome.code == 2 and "not of 'tau2'" in outcome.error()
+
+
+def test_recorded_chats_are_measured_and_kept(run: Run, data: Path, home: Path) -> None:
+    run("scenarios", "import", "tau2", "checkout", "--out", "packs")
+    task = {"actions": [], "instruction": "You want nothing.", "outputs": []}
+    said = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]
+    left = {"role": "user", "content": "###STOP###"}
+    (home / "runs.json").write_text(
+        json.dumps([{"task_id": 1, "reward": 1.0, "info": {"task": task}, "traj": [*said, left]}])
+    )
+    outcome = run("scenarios", "chats", "packs/mock", "runs.json", "--log", "kept.db", "--json")
+    assert {"name": "recorded reward is ours too", "value": 1.0, "published": None, "note": ""} in outcome.json()[
+        "figures"
+    ]
+    assert "Hi" in run("episodes", "show", "tau-mock-1-0", "kept.db").out
+
+
+def test_a_pack_of_ones_own_has_no_recorded_chats(run: Run, data: Path) -> None:
+    outcome = run("scenarios", "chats", "retail")
+    assert outcome.code == 2 and "nothing is recorded for this pack" in outcome.error()

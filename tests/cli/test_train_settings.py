@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from dialog_rl.cli.sweep import trials_of
-from dialog_rl.cli.train_settings import algorithm_of, train_config
+from dialog_rl.cli.train_settings import algorithm_of, in_force, train_config
 from dialog_rl.config import Train
 from dialog_rl.errors import ConfigError, PluginError
 from dialog_rl.online.practice import Strategy
 from dialog_rl.online.train_config import TrainConfig
 from dialog_rl.plugins.loading import Plugins, load_plugins
 from dialog_rl.rl.algorithms.a2c import A2C
-from dialog_rl.rl.algorithms.ppo import PPO, Level
+from dialog_rl.rl.algorithms.ppo import PPO
+from dialog_rl.rl.choices import KLEstimator, Level
 from dialog_rl.rl.kl import KLPlace
-from dialog_rl.rl.losses import KLEstimator
 from dialog_rl.rl.schedules import Schedule
 
 Run = Callable[..., Any]
@@ -105,7 +105,7 @@ def test_a_file_with_an_algorithm_trains_by_its_name(
     run: Run, with_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (with_base / "thumbs.py").write_text(THUMBS)
-    for module in ("dialog_rl.cli.plugins", "dialog_rl.cli.options"):
+    for module in ("dialog_rl.cli.plugin_deeds", "dialog_rl.cli.options"):
         monkeypatch.setattr(f"{module}.user_file", lambda: with_base / "user" / "config.toml")
     assert run("plugins", "trust", "thumbs").code == 0
     arguments = ("--plugin", "thumbs.py", "--algorithm", "thumbs", "--algorithm-option", "bar=-0.1")
@@ -171,3 +171,17 @@ def test_an_environment_is_trained_on_where_packs_are_named(run: Run, with_base:
     assert done.code == 0, done.err
     kept = run("episodes", "list", "doors", "--json").json()
     assert kept["total"] == 4
+
+
+def test_every_setting_of_a_training_is_shown_with_the_value_it_would_run_with(run: Run) -> None:
+    shown = {row["key"]: row["value"] for row in run("config", "show", "--json").json()["settings"]}
+    own = TrainConfig()
+    assert set(in_force(Train())) == set(Train.model_fields)
+    assert (shown["train.batch"], shown["train.learning_rate"]) == (own.batch, own.learner.learning_rate)
+    assert (shown["train.level"], shown["train.lam"], shown["train.kl"]) == ("step", own.ppo.lam, own.learner.kl.coef)
+    assert [reward["use"] for reward in shown["rewards"]][:2] == ["task_success", "policy_rules"]
+
+
+def test_what_is_set_is_in_force() -> None:
+    given = {"batch": 8, "learning_rate": 3e-4, "level": "token", "kl_target": 0.1, "practice": "ucb", "lora": 4}
+    assert in_force(Train(**given)).items() >= given.items()  # type: ignore[arg-type]

@@ -80,7 +80,7 @@ def test_a_migration_killed_at_any_point_leaves_the_old_schema_or_the_new(
             patch.setattr(schema, "MIGRATIONS", LATER)
             with EpisodeLog.open(path) as log:
                 assert log.append(made_up(2)) == 2, spec
-    assert outcomes == {2, 3}
+    assert outcomes == {len(LATER) - 1, len(LATER)}
 
 
 def test_a_move_killed_between_pages_goes_on_to_an_equal_log(tmp_path: Path):

@@ -24,6 +24,7 @@ def add_column(connection: Connection) -> None:
     connection.execute(text("UPDATE log_state SET colour = 'red'"))
 
 
+KNOWN = len(schema.MIGRATIONS)
 LATER = (*schema.MIGRATIONS, schema.Migration(name="colour", apply=add_column))
 
 
@@ -58,7 +59,7 @@ def test_an_older_log_is_migrated_after_a_backup(tmp_path: Path, monkeypatch: py
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT colour FROM log_state").fetchone() == ("red",)
     monkeypatch.undo()
-    with EpisodeLog.open(tmp_path / "log.sqlite.schema-2") as old:
+    with EpisodeLog.open(tmp_path / f"log.sqlite.schema-{KNOWN}") as old:
         assert old.count() == 1 and old.get("e1") == made.episode()
 
 
@@ -85,7 +86,7 @@ def test_a_newer_schema_is_refused_by_its_number_and_can_be_read(open_log: Opene
         patch.setattr(schema, "MIGRATIONS", LATER)
         log = open_log()
         log.append(made.episode())
-    with pytest.raises(EpisodeLogError, match="schema version 3, this program knows 2"):
+    with pytest.raises(EpisodeLogError, match=f"schema version {KNOWN + 1}, this program knows {KNOWN}"):
         open_log()
     where = log.name if log.database.is_sqlite else log.database.url.render_as_string(hide_password=False)
     with EpisodeLog.open(where, read_only=True) as reader:

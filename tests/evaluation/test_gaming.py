@@ -9,9 +9,10 @@ from dataclasses import asdict
 import pytest
 
 from dialog_rl.episode import Change, Episode
-from dialog_rl.evaluation import report
+from dialog_rl.evaluation import chapters, document, report
 from dialog_rl.evaluation.gaming import Gaming, gaming, grown, remarks
-from dialog_rl.evaluation.suites import Result, Suite, side_by_side
+from dialog_rl.evaluation.suites import Suite, side_by_side
+from dialog_rl.evaluation.summaries import Result
 from dialog_rl.hacks import find_hacks, slope
 from dialog_rl.scoring import Reward, Score
 from dialog_rl.testing.episodes import make_episode
@@ -57,7 +58,7 @@ SUCCESS = reward("success", lambda e: float(bool(e.journal)))
 HACKS = {
     "length": (lambda e: sum(len(r.split()) for r in replies(e)) / 20, "more words in all"),
     "flattery": (lambda e: 3 * sum("great question" in r for r in replies(e)) / len(replies(e)), "more flattery"),
-    "early hang-up": (lambda e: -0.5 * len(e.turns), "less turns"),
+    "early hang-up": (lambda e: -0.5 * len(e.turns), "fewer turns"),
 }
 
 
@@ -71,7 +72,7 @@ def found_in(*rewards: Reward, episodes: list[Episode] = EPISODES) -> Gaming:
 def test_a_planted_hack_beside_success_is_named_with_the_reward_that_pays_it(hack: str) -> None:
     function, words = HACKS[hack]
     found = found_in(SUCCESS, reward("planted", function))
-    first = next(one for one in found.hacks if f"{one.direction} {one.behaviour}" == words)
+    first = next(one for one in found.hacks if words in str(one))
     assert found.through[first.behaviour] == "planted"
     assert any(words in line and "most of it through planted" in line for line in remarks(found))
 
@@ -135,7 +136,7 @@ def test_a_report_has_a_section_on_what_pays() -> None:
         [result], Suite(stages=()), pay=lambda name, episodes: gaming(name, episodes, [SUCCESS, planted])
     )
     assert "what agent is paid for" in report.plain(found) and "it pays for more flattery" in report.plain(found)
-    assert "## What agent is paid for" in report.markdown(found)
+    assert "## What it is paid for\n" in document.markdown(chapters.whole(found))
     (pay,) = json.loads(json.dumps(report.as_document(found)))["pay"]
     assert pay["through"]["flattery"] == "planted" and asdict(found.gaming[0])["hacks"][0]["worth"] > 0
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from dialog_rl.episode import Episode, StopReason
-from dialog_rl.evaluation import report
+from dialog_rl.evaluation import chapters, document, report
 from dialog_rl.evaluation.curves import Curve, Mark, draw
 from dialog_rl.evaluation.statistics import Interval
-from dialog_rl.evaluation.suites import Evaluation, Result, pair, summarise
+from dialog_rl.evaluation.suites import Evaluation, pair
+from dialog_rl.evaluation.summaries import Result, summarise
 from dialog_rl.testing.episodes import called, make_episode
 
 TELL = {"success": {"communicate": [{"any_of": ["42"]}]}, "user": {"goal": {"items": [{"intent": "ask", "id": "g1"}]}}}
@@ -54,12 +55,12 @@ def test_a_report_says_who_was_met_and_how_each_did(found: Evaluation) -> None:
 
 
 def test_the_markdown_report_holds_the_same_figures(found: Evaluation) -> None:
-    text = report.markdown(found)
+    text = document.markdown(chapters.whole(found))
     assert "|  | base | champion |" in text and "| success | 25.0 % (4.6–69.9) | 75.0 % (30.1–95.4) |" in text
 
 
 def test_names_cannot_break_a_table_or_become_markup() -> None:
-    assert report.markdown_text("a|b\n# c <img src=x> `d` \x1b[2J") == r"a\|b \# c \<img src=x\> \`d\` \\x1b\[2J"
+    assert document.markdown_text("a|b\n# c <img src=x> `d` \x1b[2J") == r"a\|b \# c \<img src=x\> \`d\` \\x1b\[2J"
 
 
 def test_the_document_is_json_whatever_is_unknown(found: Evaluation) -> None:
@@ -91,3 +92,8 @@ def test_a_curve_is_drawn_with_its_marks(tmp_path: Path) -> None:
     draw([Curve(name="run", updates=updates, marks=[mark])], tmp_path / "b.png", title="t", ceiling=0.99)
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize(("packs", "shown"), [(["shop"], "ask"), (["bank", "shop"], "shop: ask")])
+def test_a_pack_stands_before_an_intent_where_there_are_several(packs: list[str], shown: str) -> None:
+    assert report.label("shop: ask", Evaluation(suite={"packs": packs}, results=(), summaries=())) == shown

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from dialog_rl.episode import Act, Episode, Message, Role, StopReason, Turn
-from dialog_rl.evaluation import simulators_report
+from dialog_rl.evaluation import document, simulators_report
 from dialog_rl.evaluation.simulators import Blame, Failures, Side, across, blame, failures, widest
-from dialog_rl.evaluation.suites import Evaluation, Result, Suite, side_by_side
+from dialog_rl.evaluation.suites import Evaluation, Suite, side_by_side
+from dialog_rl.evaluation.summaries import Result
 from dialog_rl.testing.episodes import make_episode
 from tests.talk import PACKS, served
 
@@ -172,15 +173,15 @@ def test_the_report_says_how_far_success_moves_and_who_failed() -> None:
     assert "success moves by up to 25.0 points with the simulator, which may be chance" in said
     assert "base: deaf against agenda: -25.0 points" in said and "customer could not understand" in said
     assert f"deaf, base, episode-1: customer could not understand: {READABLE}" in said
-    written = simulators_report.markdown(found)
-    assert "| deaf | base | 2 | 0 | 2 | 0 |" in written and "## With deaf customers" in written
+    written = document.markdown(simulators_report.whole(found))
+    assert "| deaf | base | 2 | 0 | 2 | 0 |" in written and "## deaf: How it behaves" in written
     assert written.count("\n# ") == 0 and written.startswith("# ")
 
 
 def test_the_document_is_json() -> None:
-    document = json.loads(json.dumps(simulators_report.as_document(across(both())), default=str))
-    assert document["failures"][2]["by_side"] == {"agent": 0, "lost_customer": 2, "unruly_customer": 0}
-    assert document["moves"][0]["paired"]["pairs"] == 4 and set(document["simulators"]) == {"agenda", "deaf"}
+    told = json.loads(json.dumps(simulators_report.as_document(across(both())), default=str))
+    assert told["failures"][2]["by_side"] == {"agent": 0, "lost_customer": 2, "unruly_customer": 0}
+    assert told["moves"][0]["paired"]["pairs"] == 4 and set(told["simulators"]) == {"agenda", "deaf"}
 
 
 def test_nothing_failed_is_nobodys_blame() -> None:

@@ -8,7 +8,19 @@ import random
 
 import pytest
 
-from dialog_rl.evaluation.statistics import Share, clustered, compare, mcnemar_exact, mean_interval, pass_hat_k
+from dialog_rl.evaluation.statistics import (
+    Share,
+    clustered,
+    compare,
+    compare_means,
+    compare_unpaired,
+    detectable,
+    fisher_exact,
+    mcnemar_exact,
+    mean_interval,
+    pairs_needed,
+    pass_hat_k,
+)
 
 
 @pytest.mark.parametrize(
@@ -149,3 +161,62 @@ def test_trials_are_averaged_within_a_customer() -> None:
 def test_agents_who_met_other_customers_cannot_be_paired() -> None:
     with pytest.raises(ValueError, match="same customers"):
         compare([[True], [True]], [[True]])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "low", "high"),
+    [((56, 70), (48, 80), 0.0524, 0.3339), ((9, 10), (3, 10), 0.1705, 0.8090), ((10, 10), (0, 20), 0.6791, 1.0)],
+)
+def test_the_difference_of_two_samples_agrees_with_newcombes_table(
+    first: tuple[int, int], second: tuple[int, int], low: float, high: float
+) -> None:
+    """Newcombe 1998, Statistics in Medicine 17:873, table II, method 10."""
+    found = compare_unpaired(*(Share(hits=hits, total=total) for hits, total in (first, second)))
+    assert (found.difference.low, found.difference.high) == (
+        pytest.approx(low, abs=1e-4),
+        pytest.approx(high, abs=1e-4),
+    )
+
+
+def test_fishers_test_agrees_with_the_lady_tasting_tea() -> None:
+    assert fisher_exact(Share(hits=3, total=4), Share(hits=1, total=4)) == pytest.approx(34 / 70)
+    assert fisher_exact(Share(hits=4, total=4), Share(hits=0, total=4)) == pytest.approx(2 / 70)
+    assert fisher_exact(Share(hits=8, total=10), Share(hits=1, total=6)) == pytest.approx(0.0350, abs=1e-4)
+
+
+def test_as_many_customers_as_are_needed_show_a_difference_four_times_out_of_five() -> None:
+    difference, discordant = 0.2, 0.4
+    n = math.ceil(pairs_needed(difference, discordant))
+    won = (discordant + difference) / 2 / discordant
+    power = 0.0
+    for m in range(n + 1):
+        of_m = math.comb(n, m) * discordant**m * (1 - discordant) ** (n - m)
+        shown = (b for b in range(m + 1) if m and abs(2 * b - m) / math.sqrt(m) > 1.959964)
+        power += of_m * sum(math.comb(m, b) * won**b * (1 - won) ** (m - b) for b in shown)
+    assert power == pytest.approx(0.8, abs=0.03)
+
+
+def test_what_a_sample_can_show_takes_that_sample() -> None:
+    for pairs in (40, 200, 1000):
+        assert pairs_needed(detectable(pairs, 0.3), 0.3) == pytest.approx(pairs, rel=1e-6)
+    assert detectable(3, 0.3) == 0.3
+
+
+def test_the_sign_flip_test_agrees_with_all_flips() -> None:
+    first, second = [3.0, 5, 2, 8, 6, 7, 4, 9], [2.0, 4, 3, 5, 6, 3, 3, 7]
+    differences = [a - b for a, b in zip(first, second, strict=True)]
+    flips = itertools.product((1, -1), repeat=len(differences))
+    exact = [
+        abs(sum(s * d for s, d in zip(signs, differences, strict=True))) >= abs(sum(differences)) for signs in flips
+    ]
+    found = compare_means(first, second)
+    assert found.p_value == pytest.approx(sum(exact) / len(exact), abs=0.02)
+    mean = sum(differences) / 8
+    deviation = math.sqrt(sum((d - mean) ** 2 for d in differences) / 7)
+    assert (found.difference.value, found.effect) == (pytest.approx(mean), pytest.approx(mean / deviation))
+
+
+def test_effects_have_the_sign_of_the_first() -> None:
+    better = compare([[True], [True], [True], [False]], [[False], [False], [True], [True]])
+    assert better.effect == pytest.approx(2 / 3 - 0.5)
+    assert math.isnan(compare([[True]], [[True]]).effect)

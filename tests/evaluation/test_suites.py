@@ -9,7 +9,8 @@ from dialog_rl import metrics
 from dialog_rl.conversation import Conversation
 from dialog_rl.episode import Episode, Message, Role, StopReason
 from dialog_rl.evaluation.contestants import expert
-from dialog_rl.evaluation.suites import Contestant, Play, Result, Suite, evaluate, pair, share, summarise
+from dialog_rl.evaluation.suites import Contestant, Play, Suite, evaluate, pair
+from dialog_rl.evaluation.summaries import Result, share, summarise
 from dialog_rl.plugins.loading import load_plugins
 from dialog_rl.staging import Customers, Stage, open_stage
 from dialog_rl.testing.episodes import make_episode

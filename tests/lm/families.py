@@ -177,15 +177,15 @@ def hub_tokenizer_of(name: str) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def small_model(name: str, *, seed: int = 0) -> Any:
+def small_model(name: str, *, seed: int = 0, positions: int = 1024) -> Any:
     """Two layers of random weights, large enough that its choices differ."""
     family = FAMILIES[name]
     size = len(Tokenizer.from_str(tokenizer_json(name)).get_vocab())
     shape: dict[str, Any] = {"vocab_size": size, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
                              "num_key_value_heads": 2, "intermediate_size": 48,
-                             "max_position_embeddings": 1024}  # fmt: skip
+                             "max_position_embeddings": positions}  # fmt: skip
     if family.model_type == "gpt2":
-        shape = {"vocab_size": size, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 1024}
+        shape = {"vocab_size": size, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": positions}
     ids = {"bos_token_id": None, "eos_token_id": 0, "pad_token_id": 0}
     config = AutoConfig.for_model(family.model_type, **{**shape, **ids, **family.settings})
     with torch.random.fork_rng(devices=[]):
@@ -198,10 +198,12 @@ def small_model(name: str, *, seed: int = 0) -> Any:
     return model.eval()
 
 
-def save_checkpoint(name: str, folder: Path, *, seed: int = 0, shard: str = "5GB") -> Path:
+def save_checkpoint(
+    name: str, folder: Path, *, seed: int = 0, shard: str = "5GB", positions: int = 1024
+) -> Path:  # fmt: skip
     """A folder as it lies on a hub."""
     folder.mkdir(parents=True, exist_ok=True)
-    small_model(name, seed=seed).save_pretrained(folder, max_shard_size=shard)
+    small_model(name, seed=seed, positions=positions).save_pretrained(folder, max_shard_size=shard)
     (folder / "tokenizer.json").write_text(tokenizer_json(name), encoding="utf-8")
     family = FAMILIES[name]
     config = {"bos_token": family.bos, "eos_token": family.eos, "chat_template": family.template,

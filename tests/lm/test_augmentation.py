@@ -93,6 +93,17 @@ def test_chinese_is_roughened_by_characters_and_stays_readable() -> None:
     assert len(seen) > 25 and all(0.6 * len(said) < len(text) <= len(said) for text in seen)
 
 
+def test_chinese_names_mix_characters_that_have_a_piece_with_any_others() -> None:
+    call = ToolCall(name="find_customer", arguments={"name": "王小明", "zip": "10998"})
+    given = conversation("姓名王小明，邮编是10998", call, "王小明您好")
+    names = []
+    for n in range(100):
+        renamed = a.rename(given, random.Random(n), share=1.0, pieces=a.Pieces(han=("安", "平", "天"))).messages[1]
+        assert renamed.tool_call is not None
+        names.append({character in "安平天" for character in renamed.tool_call.arguments["name"]})
+    assert all(some in names for some in ({True}, {False}, {True, False}))
+
+
 def test_every_piece_of_a_vocabulary_gets_its_turn_in_names() -> None:
     pieces = a.Pieces.of(RENDERER.tokenizer)
     assert pieces.latin and all(piece.isalpha() and piece.islower() for piece in pieces.latin)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,11 @@ from dialog_rl.lm import choir as choir_module
 from dialog_rl.lm.choir import Choir, Choirs, Singer
 from dialog_rl.lm.decoder import Decoder, Sample
 from dialog_rl.lm.model import SpeakingModel
+from dialog_rl.lm.policy import Policy
 from dialog_rl.lm.rollouts import Action, Ending, Voice, speak_on
 from dialog_rl.lm.speaker import Speaker
+from tests.lm.families import small_model
+from tests.lm.held import first_step_held
 from tests.lm.speech import ByteRenderer, conversation, talkative_policy
 
 POLICY = talkative_policy()
@@ -55,10 +59,12 @@ def together(
         )  # fmt: skip
 
 
-def test_a_token_made_among_others_is_the_token_made_alone() -> None:
+def test_a_token_made_among_others_is_the_token_made_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    widths = first_step_held(monkeypatch, until=12)
     choir = a_choir(slots=12)
     assert together(choir, range(12)) == [alone(n) for n in range(12)]
-    assert choir.figures.tokens > 3 * choir.figures.steps, "they did not share their steps"
+    assert sum(widths[:2]) >= 12, "they did not share their steps"
+    assert (choir.figures.steps, choir.figures.tokens) == (len(widths), sum(widths))
 
 
 def test_neighbours_of_another_temperature_change_nothing() -> None:
@@ -103,7 +109,7 @@ def test_a_cancelled_action_leaves_no_trace() -> None:
 def test_what_was_finished_a_moment_before_it_is_cancelled_never_was() -> None:
     choir = a_choir()
     singer = choir.singer(seed=5, temperature=1.0)
-    speaking = singer.speak(HELLO)
+    speaking: Any = singer.speak(HELLO)
     next(speaking)
     while choir.speaking:
         threading.Event().wait(0.001)
@@ -151,3 +157,21 @@ def soon(holds: Callable[[], bool]) -> bool:
     while not holds() and time.monotonic() < deadline:
         time.sleep(0.01)
     return holds()
+
+
+@pytest.mark.parametrize("name", ["qwen2", "gemma2", "gpt2"])
+def test_a_model_that_was_brought_says_among_others_what_it_says_alone(name: str) -> None:
+    """Through the decoder of its family; with fewer slots than conversations, which take turns."""
+    policy, numbers, longest = Policy(small_model(name)).eval(), range(3), 8
+
+    def said_alone(number: int) -> list[tuple[int, ...]]:
+        room = policy.max_positions
+        speaker = Speaker(policy, RENDERER, seed=number, max_length=room, max_action=longest, temperature=1.0)
+        return _ids(talk(speaker, number))
+
+    wanted = [said_alone(n) for n in numbers]
+    assert all(sum(map(len, said)) > longest for said in wanted)
+    for slots in (3, 2):
+        choir = Choir(policy, RENDERER, slots=slots, max_action=longest)
+        assert [_ids(episode) for episode in together(choir, numbers)] == wanted
+        assert (choir.figures.evicted > 0) == (slots < len(numbers))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import operator
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,6 @@ def test_texts_are_those_the_tokenizer_has_to_spell() -> None:
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_processes_keep_the_order_of_an_endless_supply(processes: int) -> None:
-    made = d.in_processes(operator.neg, itertools.count(), processes=processes, chunk=3)  # type: ignore[arg-type]
+    made: Any = d.in_processes(operator.neg, itertools.count(), processes=processes, chunk=3)  # type: ignore[arg-type]
     assert list(itertools.islice(made, 10)) == [-n for n in range(10)]
     made.close()

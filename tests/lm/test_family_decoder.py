@@ -94,6 +94,46 @@ def test_the_policys_log_probs_are_those_of_the_model_itself(name: str) -> None:
     assert torch.allclose(found, wanted.gather(-1, ids[0, 1:, None]).squeeze(-1), atol=1e-5)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_in_bf16_engine_and_learner_stay_within_a_twentieth_of_a_nat(name: str) -> None:
+    """With weights as large as those a family begins with; the other tests' are five times as large."""
+    model = small_model(name)
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.dim() > 1:
+                p.div_(5)
+    rough = Policy(model, autocast=True).eval()
+    ids = prompts(name, (40,))[0]
+    decoder = open_decoder(rough, slots=1)
+    rows = [decoder.prefill([0], [ids[:20]]), *(decoder.decode([0], [token]) for token in ids[20:-1])]
+    engine = torch.cat(rows).log_softmax(-1).gather(-1, torch.tensor(ids[20:])[:, None]).squeeze(-1)
+    mask = torch.arange(40)[None] >= 20
+    with torch.no_grad():
+        learner = rough.evaluate(torch.tensor([ids]), torch.tensor([40]), mask).logprobs_BT[0, 20:]
+    assert 0 < float((engine - learner).abs().max()) <= 0.05
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_row_of_all_turns_has_the_gradients_of_a_row_for_each_turn(name: str) -> None:
+    ids, turns = torch.tensor(prompts(name, (36,))), ((8, 14), (20, 27), (30, 36))
+    made = Policy(small_model(name)).eval()
+
+    def gradients(*masks: torch.Tensor) -> dict[str, torch.Tensor]:
+        made.zero_grad()
+        for mask in masks:
+            end = int(mask.nonzero()[-1, 1]) + 1
+            out = made.evaluate(ids[:, :end], torch.tensor([end]), mask[:, :end])
+            (out.logprobs_BT.sum() + out.entropy_BT.sum()).backward()
+        return {n: p.grad.clone() for n, p in made.named_parameters() if p.grad is not None}
+
+    places = torch.arange(36)[None]
+    each = [(places >= begin) & (places < end) for begin, end in turns]
+    whole, apart = gradients(each[0] | each[1] | each[2]), gradients(*each)
+    assert whole.keys() == apart.keys() and len(whole) > 5
+    largest = max(float(g.abs().max()) for g in apart.values())
+    assert all(torch.allclose(whole[n], apart[n], atol=1e-4 * largest, rtol=1e-3) for n in whole)
+
+
 @pytest.mark.parametrize("name", ["gemma2", "qwen2", "gpt2"])
 def test_all_slots_at_once_give_what_one_by_one_give(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The accelerator's way, on the CPU."""

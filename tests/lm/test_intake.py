@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dialog_rl.errors import CheckpointError
-from dialog_rl.lm import intake, intake_files
-from dialog_rl.lm.hub_renderer import HubRenderer
+from dialog_rl.lm import intake, intake_files, intake_tokenizer
+from dialog_rl.lm.hub_renderer import HubRenderer, renderer_of
 from dialog_rl.lm.hub_tokenizer import HubTokenizer
 from dialog_rl.lm.intake_template import match
 from dialog_rl.lm.model import SpeakingModel
@@ -82,7 +83,8 @@ def test_an_id_is_found_in_the_local_cache(theirs: Path, tmp_path: Path, monkeyp
 def test_nothing_of_a_configuration_but_what_is_known_is_kept(copied: Path, tmp_path: Path) -> None:
     config = json.loads((copied / "config.json").read_text())
     hostile = {"auto_map": {"AutoModel": "evil.Model"}, "_attn_implementation_internal": "evil/kernel",
-               "trust_remote_code": True, "quantization_config": {"quant_method": "evil"}}  # fmt: skip
+               "trust_remote_code": True, "quantization_config": {"quant_method": "evil"},
+               "architectures": ["evil"]}  # fmt: skip
     (copied / "config.json").write_text(json.dumps({**config, **hostile}))
     kept = (intake.take_in(str(copied), tmp_path / "store") / "config.json").read_text()
     assert "evil" not in kept and "trust" not in kept
@@ -111,6 +113,9 @@ def changed_weights(folder: Path, change: Any) -> None:
     save_file(tensors, folder / "model.safetensors")
 
 
+ONE = intake_files.Wanted(kind="llama", tied=False, vocabulary=1, shapes={"model.x": (1001,)})
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_one_number_that_is_not_finite_is_found(value: float, dtype: torch.dtype, tmp_path: Path) -> None:
@@ -120,7 +125,7 @@ def test_one_number_that_is_not_finite_is_found(value: float, dtype: torch.dtype
         save_file({"x": tensor}, tmp_path / "x.safetensors")
         (tmp_path / "out").mkdir(exist_ok=True)
         with pytest.raises(CheckpointError, match="x holds NaN or infinite weights"):
-            intake_files.copy_weights([tmp_path / "x.safetensors"], tmp_path / "out", kind="llama", tied=False)
+            intake_files.copy_weights([tmp_path / "x.safetensors"], tmp_path / "out", ONE)
 
 
 def test_missing_additional_and_misshapen_tensors_are_refused_by_name(copied: Path, tmp_path: Path) -> None:
@@ -190,3 +195,86 @@ print([attempt(f) for f in (
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     done = subprocess.run([sys.executable, "-c", tried], capture_output=True, text=True, env=environment, check=False)
     assert done.stdout.strip() == str(["PermissionError"] * 6 + ["done"] * 2), done.stderr
+
+
+def test_what_computes_without_end_is_ended_by_the_signal_that_says_so(tmp_path: Path) -> None:
+    import signal
+    import subprocess
+    import sys
+
+    endless = f"""
+from pathlib import Path
+from dialog_rl.lm.intake_worker import confine
+confine(Path({str(tmp_path)!r}), memory=4 << 30, seconds=0, file_size=1 << 20)
+while True: pass
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    assert subprocess.run([sys.executable, "-c", endless], env=environment, check=False).returncode == -signal.SIGXCPU
+
+
+def tokenizer_with(folder: Path, **changes: Any) -> None:
+    document = json.loads((folder / "tokenizer.json").read_text())
+    (folder / "tokenizer.json").write_text(json.dumps({**document, **changes}))
+
+
+def split_at(pattern: str) -> dict[str, Any]:
+    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"pre_tokenizer": split_at(r"(\w+\s?)+$")}, "too long or repeats a group"),
+        ({"pre_tokenizer": split_at("x?" * 900 + "x" * 900)}, "fails on 'x' repeated"),
+        ({"normalizer": {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 500}}, "ids of 'a' repeated"),
+    ],
+)
+def test_a_tokenizer_that_a_word_could_stop_is_refused(changes: Any, told: str, copied: Path) -> None:
+    tokenizer_with(copied, **changes)
+    with pytest.raises(CheckpointError, match=told):
+        intake_tokenizer.read(copied / "tokenizer.json", vocabulary=1 << 20)
+
+
+def test_the_patterns_of_the_known_families_are_taken(copied: Path) -> None:
+    llama = (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+        r"|\s+(?!\S)|\s+"
+    )
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    tokenizer_with(copied, pre_tokenizer={"type": "Sequence", "pretokenizers": [split_at(llama), level]})
+    assert intake_tokenizer.read(copied / "tokenizer.json", vocabulary=426).largest_id == 419
+
+
+def test_ids_that_the_model_does_not_have_are_refused_where_they_would_be_written(copied: Path) -> None:
+    data = copied / "tokenizer.json"
+    with pytest.raises(CheckpointError, match="has ids up to 419; the model's vocabulary has 419"):
+        intake_tokenizer.read(data, vocabulary=419)
+    renderer = renderer_of(intake_tokenizer.read(data, vocabulary=420), "llama3")
+    intake_tokenizer.require_marks(renderer, vocabulary=426)
+    with pytest.raises(CheckpointError, match=re.escape("<|python_tag|> is id 425; the model's vocabulary has 425")):
+        intake_tokenizer.require_marks(renderer, vocabulary=425)
+
+
+def test_an_added_token_that_nobody_writes_may_lie_beyond_the_vocabulary(copied: Path) -> None:
+    added = json.loads((copied / "tokenizer.json").read_text())["added_tokens"]
+    tokenizer_with(copied, added_tokens=[*added, {**added[0], "id": 426, "content": "<image>"}])
+    renderer = renderer_of(intake_tokenizer.read(copied / "tokenizer.json", vocabulary=426), "llama3")
+    intake_tokenizer.require_marks(renderer, vocabulary=426)
+
+
+def test_a_configuration_that_makes_no_model_is_refused(copied: Path, tmp_path: Path) -> None:
+    config = json.loads((copied / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps({**config, "hidden_act": "evil"}))
+    assert "makes no model of the family llama" in refusal(copied, tmp_path)
+
+
+def test_weights_in_fewer_files_than_their_names_tell_are_refused(copied: Path, tmp_path: Path) -> None:
+    (copied / "model.safetensors").rename(copied / "model-00001-of-00002.safetensors")
+    assert "1 files of weights, model-00001-of-00002.safetensors first" in refusal(copied, tmp_path)
+
+
+def test_what_does_not_fit_is_not_copied_first(copied: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(CheckpointError, match="missing tensors"):
+        intake_files.copy_weights([copied / "model.safetensors"], tmp_path / "out", ONE)
+    assert not list((tmp_path / "out").iterdir())

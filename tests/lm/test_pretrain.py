@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -163,3 +164,18 @@ def test_the_held_out_figures_are_those_of_the_policy_returned(pretrained: p.Pre
 )
 def test_the_learning_rate_rises_and_falls_in_lines(progress: float, factor: float) -> None:
     assert p.schedule(progress, 0.1) == pytest.approx(factor)
+
+
+def test_a_return_that_nobody_knows_teaches_the_critic_nothing_and_the_policy_all_the_same() -> None:
+    policy = Policy.fresh(replace(SHAPE, vocab_size=512), seed=1)
+    renderer = p.EmbeddedRenderer(p.train_tokenizer(p.texts_of(map(demonstration, range(20))), vocabulary=400, seed=1))
+    known = row_of(demonstration(1), renderer)
+    for episode_return, teaches in ((1.0, True), (float("nan"), False)):
+        policy.zero_grad()
+        loss, _ = p.loss_of(policy, [replace(known, episode_return=episode_return)], replace(CONFIG, observed=0))
+        loss.backward()
+        assert torch.isfinite(loss)
+        model: Any = policy.model
+        heads, embeddings = policy.value_head.weight.grad, model.get_input_embeddings().weight.grad
+        assert heads is not None and bool(heads.any()) is teaches
+        assert embeddings.isfinite().all()

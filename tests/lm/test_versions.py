@@ -49,6 +49,11 @@ def test_an_id_can_be_shortened_as_long_as_one_version_begins_so(tmp_path: Path)
         versions.find([tmp_path], "zzzz")
 
 
+def test_a_version_whose_folder_has_another_name_is_found_by_its_id():
+    shipped = versions.find([versions.EMBEDDED], "base")
+    assert versions.find([versions.EMBEDDED], shipped.id[:8]) == shipped
+
+
 def test_an_ambiguous_beginning_is_refused_with_all_it_could_mean(tmp_path: Path):
     made = {versions.publish(tmp_path, weights(bytes([n]))).id for n in range(17)}
     first_digits = [i[0] for i in made]

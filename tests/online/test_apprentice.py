@@ -6,7 +6,7 @@ from dataclasses import replace
 from statistics import mean
 
 from dialog_rl.episode import Role
-from dialog_rl.expert import CAREFUL, NONE
+from dialog_rl.mistakes import CAREFUL, NONE
 from dialog_rl.online.apprentice import Apprenticeship, demonstrate, demonstrations
 
 RETAIL = Apprenticeship(packs=("retail",))

@@ -12,7 +12,7 @@ import pytest
 from dialog_rl.bench.gate_policies import BAD_HABITS, Clerk, clerks_play
 from dialog_rl.conversation import Conversation
 from dialog_rl.episode import Episode, Message, Role, Step, ToolCall
-from dialog_rl.expert import Mistakes
+from dialog_rl.mistakes import Mistakes
 from dialog_rl.online.attacks import INJECTIONS, Suite, conversations, harm
 from dialog_rl.pack import Pack, load_pack
 from dialog_rl.plugins.loading import load_plugins

@@ -26,8 +26,10 @@ from dialog_rl.lm.policy import ModelShape, Policy
 from dialog_rl.lm.renderer import EmbeddedRenderer
 from dialog_rl.lm.rollouts import rollouts
 from dialog_rl.lm.tokenizer import train_tokenizer
-from dialog_rl.rl.algorithms.ppo import PPO, Level, PPOConfig
+from dialog_rl.rl.algorithms.ppo import PPO
+from dialog_rl.rl.algorithms.ppo_config import PPOConfig
 from dialog_rl.rl.batch import EpisodeBatch
+from dialog_rl.rl.choices import Level
 from dialog_rl.rl.kl import KLConfig
 from dialog_rl.rl.learner import Learner
 from dialog_rl.rl.learner_config import LearnerConfig

@@ -16,7 +16,7 @@ from dialog_rl.episode import Episode, Message, Role
 from dialog_rl.episode_log import learning
 from dialog_rl.episode_log.log import EpisodeLog
 from dialog_rl.episode_log.records import Kind
-from dialog_rl.errors import CheckpointError, ModelError
+from dialog_rl.errors import CheckpointError, ModelError, SupersededError
 from dialog_rl.goals import make_scenario
 from dialog_rl.lm import journal, promotions, versions
 from dialog_rl.lm.model import SpeakingModel
@@ -263,7 +263,7 @@ def test_a_voice_of_a_version_that_nobody_named_is_refused(store: Path, publish:
     promote(store, publish(1))
     voices = FollowingVoices(VersionFollower([store]))
     voices.current()
-    with pytest.raises(ModelError, match="does not speak any more"):
+    with pytest.raises(SupersededError, match="does not speak any more"):
         voices.voice("0" * 16, seed=1, temperature=1.0)
 
 

@@ -14,7 +14,7 @@ from dialog_rl.bench.gate_policies import BAD_HABITS, Clerk, clerks_play, plante
 from dialog_rl.conversation import Conversation, User, UserReply
 from dialog_rl.episode import Episode, Message
 from dialog_rl.errors import ConfigError, ModelError, TrainingError
-from dialog_rl.expert import Mistakes
+from dialog_rl.mistakes import Mistakes
 from dialog_rl.online import attacks
 from dialog_rl.online.gate import CHANGED, Gate, GateConfig, GateOutcome
 from dialog_rl.online.must_pass import MustPass

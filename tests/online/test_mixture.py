@@ -9,8 +9,10 @@ import torch
 
 from dialog_rl.online.mixture import MOST, Mixture
 from dialog_rl.rl.actor_critic import TokenEvaluation
-from dialog_rl.rl.algorithms.ppo import PPO, Level, PPOConfig
+from dialog_rl.rl.algorithms.ppo import PPO
+from dialog_rl.rl.algorithms.ppo_config import PPOConfig
 from dialog_rl.rl.batch import EpisodeBatch
+from dialog_rl.rl.choices import Level
 
 CONFIG = PPOConfig(level=Level.STEP)
 STEPS = ([-1, 0, 0, -1, 1, 1], [-1, 0, -1, -1, 1, -1], [-1, 0, 0, 0, 1, 1], [-1, 0, 0, -1, 1, -1])

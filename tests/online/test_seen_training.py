@@ -76,7 +76,7 @@ def test_the_charts_hold_the_figures_and_their_running_mean(tmp_path: Path) -> N
     assert 0.1 < (success.last or 0) < 0.3
     assert [line.name for line in made["reward"].lines] == ["reward", "task_success", "礼貌"]
     assert made["speed"].lines[0].values == [2.0, 2.0, 2.0]
-    assert [line.name for line in made["kl"].lines] == ["from the start", "an update"]
+    assert [line.name for line in made["kl"].lines] == ["from start", "an update"]
 
 
 def test_validation_is_marked_beside_success_and_the_best_is_told(tmp_path: Path) -> None:

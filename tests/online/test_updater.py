@@ -255,7 +255,7 @@ def test_steps_that_are_never_finite_are_abandoned_and_then_halt(
     world: World, log: EpisodeLog, monkeypatch: pytest.MonkeyPatch
 ):
     broken = Learner._loss
-    monkeypatch.setattr(Learner, "_loss", lambda self, *a: broken(self, *a) * float("nan"))
+    monkeypatch.setattr(Learner, "_loss", lambda self, *a, **how: broken(self, *a, **how) * float("nan"))
     world.chat(log, *range(9))
     one = world.updater(log, patience=2)
     first, second = one.step(now=True), one.step(now=True)

@@ -7,6 +7,7 @@ from dialog_rl_simulators.agenda import Agenda, AgendaUser
 
 from dialog_rl.errors import ScenarioError
 from dialog_rl.goals import make_scenario
+from dialog_rl.pack import Pack
 from dialog_rl.scenario import Scenario
 from tests.talk import PACKS, Customer, acts, agent_says, item, pack
 
@@ -74,8 +75,8 @@ def test_a_topic_is_asked_about_and_never_volunteered() -> None:
 
 def test_what_a_customer_does_not_know_is_said_and_costs_patience() -> None:
     customer = Customer(CANCEL, patience=2)
-    assert acts(customer.answers("What color would you like?")) == ["dont_know color="]
-    assert customer.answers("What color would you like?").leaves
+    assert acts(customer.answers("Is it damaged or unwanted?")) == ["dont_know reason="]
+    assert customer.answers("Is it damaged or unwanted?").leaves
 
 
 def test_being_asked_again_for_what_was_told_costs_patience() -> None:
@@ -274,3 +275,71 @@ def test_one_seed_says_the_same_words(name: str) -> None:
 
     assert words(1) == words(1)
     assert len({tuple(words(n)) for n in range(10)}) > 3
+
+
+# -- being misunderstood
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Let me help with the return. May I have your full name?",
+        "I will send order 7072 to 5 Oak Street. Is that right?",
+        "Which color would you like instead?",
+        "I'll happily swap it for you. What's your name?",
+    ],
+)
+def test_an_agent_that_goes_about_something_else_is_told_the_wish_again(said: str) -> None:
+    for seed in range(10):
+        reply = Customer(STATUS, seed=seed).answers(said)
+        assert acts(reply)[0] == "intent" and reply.message.acts[0].value == "order_status"
+
+
+@pytest.mark.parametrize(
+    "said", ["Let me see where your order is. What is your name?", "I'd need to identify you. Your name, please?"]
+)
+def test_an_agent_that_goes_about_the_right_thing_or_says_none_is_answered(said: str) -> None:
+    assert acts(Customer(STATUS, verbosity="minimal").answers(said)) == ["inform name=Anna Keller"]
+
+
+def test_objecting_costs_patience() -> None:
+    assert Customer(STATUS, patience=1).answers("Let me help with the return. Your name?").leaves
+
+
+def test_objections_of_held_out_customers_are_worded_as_no_trained_ones() -> None:
+    said = "Let me help with the return. Your name?"
+    words = {
+        style: {Customer(STATUS, seed=n, phrasing=style).answers(said).message.text.split()[0] for n in range(100)}
+        for style in ("train", "heldout")
+    }
+    assert "No," in words["train"] and "No," not in words["heldout"]
+
+
+def test_customers_of_a_pack_without_words_for_it_do_not_object() -> None:
+    retail = pack("retail")
+    other = {k: v for k, v in retail.phrasing.customer.other.items() if k != "object"}
+    customer_words = retail.phrasing.customer.model_copy(update={"other": other})
+    phrasing = retail.phrasing.model_copy(update={"customer": customer_words})
+    mute = Pack(retail.file, phrasing, retail.policy_text, retail.folder)
+    goal = {"items": [STATUS], "known": {"name": "Anna Keller", "zip": "12345"}}
+    user = AgendaUser(Scenario.model_validate({"id": "x", "pack": "retail", "user": {"goal": goal}}), mute, 0)
+    user.open()
+    assert acts(user.reply(agent_says("Let me help with the return. Your name?")))[0] == "inform name=Anna Keller"
+
+
+def test_an_answer_to_another_question_makes_the_customer_ask_theirs_again_in_full() -> None:
+    reply = Customer(STATUS).answers("Shipping is free from 90 upwards. Is there anything else?")
+    assert acts(reply) == ["intent"]
+
+
+def test_some_ask_why_though_the_reason_was_given_and_only_once() -> None:
+    refused = "Sorry, order 7072 has already been shipped, so I can't change it. Anything else?"
+    customers = [Customer(CANCEL_TOO_LATE, seed=n) for n in range(200)]
+    asking = [c for c in customers if acts(c.answers(refused)) == ["ask reason="]]
+    assert 10 < len(asking) < 60
+    assert all(c.answers(refused).leaves for c in asking)
+
+
+def test_nobody_asks_why_it_was_done() -> None:
+    done = "Done, order 7072 is cancelled and 20.50 goes back to you. Anything else?"
+    assert all(Customer(CANCEL_TOO_LATE, seed=n).answers(done).leaves for n in range(100))

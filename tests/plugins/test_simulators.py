@@ -16,6 +16,7 @@ from dialog_rl_simulators.spoken import STOP, LocalModel, instructions
 from dialog_rl.episode import Message, Role, StopReason, to_json
 from dialog_rl.errors import ConfigError, PluginError, ScenarioError
 from dialog_rl.expert import Expert
+from dialog_rl.pack import Pack
 from dialog_rl.plugins.loading import Plugins
 from dialog_rl.seeds import generator
 from dialog_rl.staging import Customers, Stage, open_stage
@@ -79,7 +80,7 @@ def test_a_spoken_customer_remembers_the_chat_with_roles_reversed(stage: Stage) 
         return next(lines)
 
     ((scenario, seed),) = customers(stage, 1)
-    user = LocalModel(speak=speak).start(scenario, seed)
+    user = LocalModel(pack=stage.pack, speak=speak).start(scenario, seed)
     assert user.open().message.text == "Hi, where is my parcel?"
     last = user.reply(Message(role=Role.ASSISTANT, text="It is on its way."))
     assert (last.message.text, last.leaves) == ("Thanks, bye.", True)
@@ -89,7 +90,24 @@ def test_a_spoken_customer_remembers_the_chat_with_roles_reversed(stage: Stage) 
 
 def test_a_model_that_says_nothing_hangs_up(stage: Stage) -> None:
     ((scenario, seed),) = customers(stage, 1)
-    assert LocalModel(speak=lambda chat, seed: "  ").start(scenario, seed).open().leaves
+    assert LocalModel(pack=stage.pack, speak=lambda chat, seed: "  ").start(scenario, seed).open().leaves
+
+
+def test_a_pack_says_itself_how_a_model_is_to_play_its_customers(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "guidelines.md").write_text("Be brief.\n")
+    pack = Pack(stage.pack.file, stage.pack.phrasing, "", tmp_path)
+    heard: list[str] = []
+    ((scenario, seed),) = customers(stage, 1)
+    simulator = LocalModel(pack=pack, speak=lambda chat, seed: heard.append(chat[0]["content"]) or "Hi")
+    assert not simulator.start(scenario, seed).open().leaves
+    assert heard == [instructions(scenario, "Be brief.")] and heard[0].startswith("Be brief.\n")
+
+
+@pytest.mark.parametrize("end", ["###STOP###", "###TRANSFER###", "###OUT-OF-SCOPE###"])
+def test_every_word_that_ends_a_conversation_ends_it_unheard(stage: Stage, end: str) -> None:
+    ((scenario, seed),) = customers(stage, 1)
+    said = LocalModel(pack=stage.pack, speak=lambda chat, seed: f"Bye {end}").start(scenario, seed).open()
+    assert (said.message.text, said.leaves) == ("Bye", True)
 
 
 @pytest.fixture
@@ -106,7 +124,7 @@ def test_a_server_plays_the_customer(plugins: Plugins, stage: Stage, server: Ser
 
     server.answer = answer
     options = {"url": server.url, "model": "m", "attempts": 1}
-    simulator = plugins.registry.user_simulators["openai"].make(options)
+    simulator = plugins.registry.user_simulators["openai"].make(options, {"pack": stage.pack})
     ((scenario, seed),) = customers(stage, 1)
     episode = play(stage, simulator.start(scenario, seed), scenario, seed)
     assert episode.stop is StopReason.USER_LEFT
@@ -118,7 +136,8 @@ def test_a_server_that_fails_ends_the_conversation_as_the_simulators_fault(
     plugins: Plugins, stage: Stage, server: Server
 ) -> None:
     ((scenario, seed),) = customers(stage, 1)
-    simulator = plugins.registry.user_simulators["openai"].make({"url": server.url, "model": "m", "attempts": 1})
+    options = {"url": server.url, "model": "m", "attempts": 1}
+    simulator = plugins.registry.user_simulators["openai"].make(options, {"pack": stage.pack})
     server.answer = lambda body, _: (200, {"choices": [{"message": {"content": "hello"}}]})
     user = simulator.start(scenario, seed)
     conversation = stage.conversation_with(user, scenario, seed, episode_id="e", simulator="openai")

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from dialog_rl.rl.actor_critic import TokenEvaluation
-from dialog_rl.rl.advantages import Level
 from dialog_rl.rl.algorithm import Algorithm
 from dialog_rl.rl.algorithms.a2c import A2C, A2CConfig
 from dialog_rl.rl.algorithms.grpo import GRPO, GRPOConfig
@@ -24,10 +23,10 @@ from dialog_rl.rl.algorithms.reinforce import Baseline, Reinforce, ReinforceConf
 from dialog_rl.rl.algorithms.reinforce_pp import ReinforcePP
 from dialog_rl.rl.algorithms.rloo import RLOO
 from dialog_rl.rl.batch import EpisodeBatch
+from dialog_rl.rl.choices import KLEstimator, Level
 from dialog_rl.rl.kl import KLConfig, KLPlace
 from dialog_rl.rl.learner import Learner
 from dialog_rl.rl.learner_config import LearnerConfig
-from dialog_rl.rl.losses import KLEstimator
 from dialog_rl.rl.update_stats import UpdateEnd
 from dialog_rl.scoring import ScoredEpisode
 

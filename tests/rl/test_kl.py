@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from dialog_rl.errors import ConfigError
+from dialog_rl.rl.choices import KLEstimator
 from dialog_rl.rl.kl import KLConfig, KLController
-from dialog_rl.rl.losses import KLEstimator
 
 
 def test_without_a_target_the_coefficient_stays() -> None:

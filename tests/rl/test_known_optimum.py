@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 
 from dialog_rl.rl.algorithm import Algorithm
-from dialog_rl.rl.algorithms.ppo import PPO, Level, PPOConfig
+from dialog_rl.rl.algorithms.ppo import PPO
+from dialog_rl.rl.algorithms.ppo_config import PPOConfig
 from dialog_rl.rl.batch import EpisodeBatch
+from dialog_rl.rl.choices import Level
 from dialog_rl.rl.kl import KLConfig
 from dialog_rl.rl.learner import Learner
 from dialog_rl.rl.learner_config import LearnerConfig

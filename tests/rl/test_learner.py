@@ -15,13 +15,14 @@ from dialog_rl.episode import StopReason
 from dialog_rl.errors import CheckpointError, ConfigError, TrainingError
 from dialog_rl.rl.actor_critic import Evaluation
 from dialog_rl.rl.algorithm import Loss, Needs
-from dialog_rl.rl.algorithms.ppo import PPO, Level, PPOConfig
+from dialog_rl.rl.algorithms.ppo import PPO
+from dialog_rl.rl.algorithms.ppo_config import PPOConfig
 from dialog_rl.rl.batch import EpisodeBatch
+from dialog_rl.rl.choices import KLEstimator, Level
 from dialog_rl.rl.experience import Experience
 from dialog_rl.rl.kl import KLConfig, KLPlace
 from dialog_rl.rl.learner import Learner
 from dialog_rl.rl.learner_config import LearnerConfig
-from dialog_rl.rl.losses import KLEstimator
 from dialog_rl.rl.update_stats import UpdateEnd
 
 NO_KL = KLConfig(coef=0.0)
@@ -132,7 +133,7 @@ def test_the_ppo_gradient_agrees_with_finite_differences(tiny_lm: Any, sampled: 
     config = replace(CALM, kl=KLConfig(coef=0.3), entropy_coef=0.05)
     learner = Learner(policy, reference, PPO(), config)
     plan = learner._plan(batch)
-    fresh, _ = learner._experience(batch, plan[0])
+    fresh, _ = learner._experience(batch, plan)
     experience = replace(fresh, old=fresh.old._replace(logprobs_BT=old_logprobs))  # so that some ratios are clipped
     targets = experience.targets
 
@@ -157,7 +158,7 @@ def test_the_ppo_gradient_agrees_with_finite_differences(tiny_lm: Any, sampled: 
 
     from dialog_rl.rl.learner import _Run
 
-    learner._backward(experience, plan[0], _Run(critic_only=False))
+    learner._gradient(experience, plan[0], _Run(critic_only=False))
     checked = 0
     for name, p in policy.named_parameters():
         assert p.grad is not None

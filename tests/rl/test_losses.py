@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dialog_rl.rl import losses
-from dialog_rl.rl.losses import KLEstimator
+from dialog_rl.rl.choices import KLEstimator
 
 NAN = float("nan")
 

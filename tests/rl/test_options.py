@@ -9,8 +9,10 @@ import pytest
 from dialog_rl.errors import ConfigError
 from dialog_rl.plugins.loading import load_plugins
 from dialog_rl.rl.algorithms.grpo import GRPO, GRPOConfig
-from dialog_rl.rl.algorithms.ppo import PPO, Level, PPOConfig
+from dialog_rl.rl.algorithms.ppo import PPO
+from dialog_rl.rl.algorithms.ppo_config import PPOConfig
 from dialog_rl.rl.algorithms.reinforce import Baseline, Reinforce, ReinforceConfig
+from dialog_rl.rl.choices import Level
 
 ALGORITHMS = load_plugins().registry.algorithms
 

@@ -10,8 +10,10 @@ import torch
 from dialog_rl.episode import StopReason
 from dialog_rl.errors import ConfigError
 from dialog_rl.rl.actor_critic import TokenEvaluation
-from dialog_rl.rl.algorithms.ppo import PPO, Level, PPOConfig
+from dialog_rl.rl.algorithms.ppo import PPO
+from dialog_rl.rl.algorithms.ppo_config import PPOConfig
 from dialog_rl.rl.batch import EpisodeBatch
+from dialog_rl.rl.choices import Level
 from dialog_rl.scoring import ScoredEpisode
 
 Build = Callable[..., ScoredEpisode]

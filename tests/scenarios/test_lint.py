@@ -178,7 +178,7 @@ PLAYING: list[tuple[str, Spoil, str, str]] = [
         "nothing to do",
         lambda f, w: f["intents"]["fee"]["variants"]["own"].pop("communicate"),
         "intents.fee.variants.own",
-        "doing nothing reaches the goal",
+        "an agent that does nothing reaches the goal",
     ),
 ]
 
@@ -208,6 +208,12 @@ def test_a_forbidden_action_that_changes_nothing_about_success_is_found(
 def test_a_phrase_that_customers_misread_is_a_warning(tmp_path: Path) -> None:
     found = spoilt(tmp_path, lambda f, w: w["agent"]["ask"].update(weeks=["For how long?"]))
     assert ("warning", "agent.ask.weeks") in [(s, p) for s, p, _ in found]
+
+
+def test_words_about_one_wish_that_sound_like_another_are_a_warning(tmp_path: Path) -> None:
+    about = {"renew": ["extend"], "fine": ["how many weeks"]}
+    found = spoilt(tmp_path, lambda f, w: w["understand"].update(about=about))
+    assert [(p, "not renew" in m) for s, p, m in found if "is heard as about" in m] == [("agent.ask.weeks", True)]
 
 
 def test_a_pack_without_rules_for_people_is_a_warning(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from dialog_rl_simulators.agenda import Agenda
 
 from dialog_rl import metrics
 from dialog_rl.episode import Episode
-from dialog_rl.expert import TRAINEE, Expert, Mistakes
+from dialog_rl.expert import Expert
 from dialog_rl.goals import make_scenario
+from dialog_rl.mistakes import TRAINEE, Mistakes
 from dialog_rl.pack import Pack, load_pack
 from dialog_rl.scenario import Scenario, validate
 from dialog_rl.seeds import generator

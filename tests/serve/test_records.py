@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from dialog_rl.chat.setting import LEARNABLE
 from dialog_rl.online.eligibility import summarise
 from dialog_rl.online.ledger import Ledger
 from dialog_rl.serve.app import Service
@@ -41,6 +42,36 @@ def test_a_rated_conversation_with_consent_is_queued_for_learning(served: tuple[
     (queued,) = summarise(ledger.waiting.values(), RULES).queued
     assert queued.episode_id == name
     assert client.get(f"/v1/receipts/{rated.json['rating']}").json["reason"] == "queued for the next update"
+
+
+def test_a_conversation_is_begun_before_anything_is_said_and_named_in_what_follows(
+    served: tuple[Client, Service],
+) -> None:
+    client, service = served
+    begun = client.post("/v1/conversations", {"pack": "retail", "customer": 1, "train": True})
+    assert begun.status == 201 and begun.json["card"]["wishes"] and begun.json["temperature"] == LEARNABLE
+    assert not list(service.room.log.open_conversations())
+    named = {"conversation": begun.json["id"]}
+    assert client.complete("hello", metadata=named).about["conversation"] == begun.json["id"]
+    assert client.complete("once more", metadata={**named, "turn": "2"}).code == "no_such_turn"
+    other = client.complete("otherwise", metadata={**named, "turn": "0"}).about
+    assert (other["turn"], other["history"].partition(":")[0]) == (0, "changed")
+
+
+@pytest.mark.parametrize(
+    "asked", [{"pack": "nowhere"}, {"customer": -1}, {"mood": "good"}, {"train": True, "temperature": 1.0}]
+)
+def test_a_conversation_that_cannot_be_is_not_begun(served: tuple[Client, Service], asked: dict[str, Any]) -> None:
+    client, service = served
+    assert client.post("/v1/conversations", asked).status in (400, 404) and len(service.conversations) == 0
+
+
+def test_what_was_begun_and_left_without_a_word_is_let_go(served: tuple[Client, Service]) -> None:
+    client, service = served
+    client.post("/v1/conversations", {})
+    service.conversations._keep = 0
+    service.conversations.sweep()
+    assert len(service.conversations) == 0 and not list(service.room.log.episodes())
 
 
 def test_consent_can_be_given_and_taken_back_later(served: tuple[Client, Service]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,6 +22,7 @@ from dialog_rl.lm.model import SpeakingModel
 from dialog_rl.online.following import FollowingVoices, VersionFollower
 from dialog_rl.online.provenance import differences
 from dialog_rl.serve.keys import LOCAL
+from tests.lm.held import first_step_held
 from tests.serve.service import CONFIG, Answer, opened
 
 CLIENTS, TURNS = 12, 3
@@ -45,13 +47,11 @@ def test_a_swap_under_load_refuses_nobody_and_mixes_no_turn(tmp_path: Path) -> N
     choirs = Choirs(slots=6)
     voices = FollowingVoices(VersionFollower([store]), speaks=choirs)
     answers: list[Answer] = []
-    over = threading.Event()
+    swapping, swaps = threading.Lock(), itertools.cycle(ids[1:] + ids[:1])
 
     def swap() -> None:
-        number = 0
-        while not over.wait(0.1):
-            number += 1
-            promotions.promote(store, "champion", ids[number % len(ids)], reason="test")
+        with swapping:
+            promotions.promote(store, "champion", next(swaps), reason="test")
 
     with opened(tmp_path, voices, replace(CONFIG, at_once=8)) as (client, service):
 
@@ -62,19 +62,14 @@ def test_a_swap_under_load_refuses_nobody_and_mixes_no_turn(tmp_path: Path) -> N
                 stream = bool((who + turn) % 2)
                 answer = client.complete(f"hello {who}", metadata=told, user=str(who), temperature=1.0, stream=stream)
                 answers.append(answer)
+                swap()  # while others speak
                 about = answer.events[-2]["dialog_rl"] if stream else answer.about
                 if about["ended"]:
                     return
                 name = about["conversation"]
 
-        swapper = threading.Thread(target=swap)
-        swapper.start()
-        try:
-            with ThreadPoolExecutor(CLIENTS) as clients:
-                list(clients.map(chat, range(CLIENTS)))
-        finally:
-            over.set()
-            swapper.join()
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            list(clients.map(chat, range(CLIENTS)))
         told = {a.headers["x-dialog-rl-conversation"] + a.headers["x-dialog-rl-turn"]: a for a in answers}
         for name in service.conversations.open_of(LOCAL):
             client.post(f"/v1/episodes/{name}/end", {})
@@ -89,8 +84,24 @@ def test_a_swap_under_load_refuses_nobody_and_mixes_no_turn(tmp_path: Path) -> N
     # every token is what the version that is named for it would say, having read the conversation's ids itself
     found = differences(episodes, lambda v: SpeakingModel.load(store / v).policy, babbler().renderer.pad_id)
     assert max(found.values()) <= 1e-4
+    assert choirs.figures()[1] == 0, "somebody still speaks"
+
+
+def test_who_speaks_at_the_same_time_shares_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    widths = first_step_held(monkeypatch, until=CLIENTS)
+    store = tmp_path / "versions"
+    promotions.promote(store, "champion", publish(store, 0), reason="test")
+    choirs = Choirs(slots=CLIENTS)
+    voices = FollowingVoices(VersionFollower([store]), speaks=choirs)
+    with (
+        opened(tmp_path, voices, replace(CONFIG, at_once=CLIENTS)) as (client, _),
+        ThreadPoolExecutor(CLIENTS) as clients,
+    ):
+        answers = list(clients.map(lambda n: client.complete("hello", user=str(n), temperature=1.0), range(CLIENTS)))
+    assert [answer.status for answer in answers] == [200] * CLIENTS
+    assert sum(widths[:2]) >= CLIENTS, "they did not share their steps"
     done, speaking, _ = choirs.figures()
-    assert done.tokens > 1.5 * done.steps and speaking == 0, "they did not share their steps"
+    assert (done.steps, done.tokens, speaking) == (len(widths), sum(widths), 0)
 
 
 def _versions(episodes: list[Episode]) -> set[str]:

@@ -156,11 +156,11 @@ def _write(path: Path, document: Any) -> None:
     path.write_text(document if isinstance(document, str) else json.dumps(document), encoding="utf-8")
 
 
-def install(monkeypatch: pytest.MonkeyPatch) -> None:
+def install(monkeypatch: pytest.MonkeyPatch, name: str = "tau2") -> None:
     """Let the plugin be found as an installed one, also where the installation is older than its entry point."""
     entries = list(entry_points(group="dialog_rl"))
-    if all(entry.name != "tau2" for entry in entries):
-        ours = EntryPoint("tau2", "dialog_rl_tau2", "dialog_rl")
+    if all(entry.name != name for entry in entries):
+        ours = EntryPoint(name, f"dialog_rl_{name}", "dialog_rl")
         vars(ours).update(dist=distribution("dialog_rl"))
         monkeypatch.setattr(discovery, "entry_points", lambda group: [*entries, ours])
 

@@ -23,6 +23,15 @@ def test_a_checkout_and_every_folder_on_the_way_to_its_domains_will_do(tmp_path:
     assert set(brought(tmp_path, below=below)) == {"mock", "telecom"}
 
 
+@pytest.mark.parametrize("place", ["data/simulation_guidelines.md", "data/user_simulator/simulation_guidelines.md"])
+def test_who_plays_the_customers_is_told_how(tmp_path: Path, place: str) -> None:
+    data = data_folder(tmp_path / "data", "domains")
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_text("Play the customer.")
+    (found, *_) = Tau2().bring(data, tmp_path / "out")
+    assert Tau2().open(found.folder).pack.guidelines == "Play the customer."
+
+
 def test_one_domain_can_be_named_alone(tmp_path: Path) -> None:
     found = Tau2().bring(data_folder(tmp_path / "data") / "mock", tmp_path / "out")
     assert [one.folder.name for one in found] == ["mock"]

@@ -13,8 +13,12 @@ from dialog_rl.tui.errands import Errands, Failed, Quiet, Speaking, why
 
 
 def heard(speaking: Speaking) -> list[object]:
+    """All that was spoken, taken in."""
     assert speaking.wait(20)
-    return speaking.heard()
+    events = speaking.heard()
+    assert speaking.busy
+    speaking.rest()
+    return events
 
 
 def test_what_is_spoken_is_heard_in_order_and_ends_quietly() -> None:

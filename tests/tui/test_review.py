@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from textual.widgets import Static
 
+from dialog_rl.chat.talk import Talk
 from dialog_rl.episode import ToolCall
+from dialog_rl.tui.desk import Desk
 from dialog_rl.tui.dialogs import AskLine, AskReply, AskTags
 from dialog_rl.tui.pair import PairScreen
 from dialog_rl.tui.review import Review
@@ -55,6 +58,8 @@ def test_numbers_and_signs_rate_what_is_picked(tmp_path: Path) -> None:
                 ("5", 1.0),
                 ("minus", -1.0),
                 ("plus", 1.0),
+                ("2", -0.5),
+                ("equals_sign", 1.0),
             ):
                 await there.press(key)
                 await there.until(lambda value=value: [r.value for r in there.ratings()] == [value])
@@ -103,7 +108,7 @@ def test_tags_a_correction_and_a_comment_are_asked_for(tmp_path: Path) -> None:
             await looking_back(there, "a")
             await there.press("t")
             await there.until(lambda: isinstance(there.app.screen, AskTags))
-            await there.press("space", "j", "space", "enter")
+            await there.press("space", "j", "j", "k", "space", "enter")
             await there.until(lambda: there.ratings())
             assert there.ratings()[0].tags == ("helpful", "polite") and there.ratings()[0].value is None
             await there.press("e")
@@ -118,8 +123,9 @@ def test_tags_a_correction_and_a_comment_are_asked_for(tmp_path: Path) -> None:
             await there.press("enter")
             await there.until(lambda: there.ratings()[0].comment == "so so")
             assert there.ratings()[0].tags == ("helpful", "polite")
-            assert str(there.turns[0].remark.visual) == "helpful · polite · “so so” · rather: one two"
-            assert isinstance(there.app.focused, Review) and picked(there) == 0
+            told = "helpful · polite · “so so” · rather: one two"
+            await there.until(lambda: str(there.turns[0].remark.visual) == told)
+            await there.until(lambda: isinstance(there.app.focused, Review) and picked(there) == 0)
 
     run(scene)
 
@@ -139,8 +145,6 @@ def test_escape_leaves_every_window_without_a_change(tmp_path: Path) -> None:
 
 
 def test_a_reply_is_copied_unfolded_and_answered_by_the_version_before(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     async def scene() -> None:
         earlier = lambda desk: replace(desk, earlier=lambda version: {"v1": "v0"}.get(version, ""))  # noqa: E731
         async with shown(tmp_path, LOOK, "one\x1b[2J", "before", desk=earlier) as there:
@@ -156,8 +160,8 @@ def test_a_reply_is_copied_unfolded_and_answered_by_the_version_before(tmp_path:
             await there.until(lambda: isinstance(there.app.screen, PairScreen))
             assert there.voices.made[-1][0] == "v0"
             await there.press("equals_sign")
-            await there.until(lambda: there.ratings())
-            assert "v0" in there.status and "v1" in there.status
+            await there.until(lambda: "v0" in there.status and "v1" in there.status)
+            assert there.ratings()
 
     run(scene)
 
@@ -199,8 +203,6 @@ def test_a_long_conversation_shows_its_last_turns_and_older_ones_when_asked(tmp_
         session = room.new("retail", 1)
         session.voices = ScriptedVoices(*[f"reply {n}" for n in range(count)])
         limits = session.setting.scenario.limits.model_copy(update={"turns": 100})
-        from dataclasses import replace
-
         session.setting = replace(
             session.setting, scenario=session.setting.scenario.model_copy(update={"limits": limits})
         )
@@ -244,8 +246,6 @@ def test_page_keys_of_the_prompt_scroll_and_bring_older_turns(tmp_path: Path) ->
 
 
 def test_what_becomes_of_a_rating_is_shown_as_it_becomes_known(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     known: dict[str, str] = {}
 
     async def scene() -> None:
@@ -265,32 +265,90 @@ def test_what_becomes_of_a_rating_is_shown_as_it_becomes_known(tmp_path: Path) -
     run(scene)
 
 
+def explained(desk: Desk) -> Desk:
+    """With a reward that says which turn it was asked of, and how that was rated."""
+
+    def rewards(session: Talk, number: int) -> list[str]:
+        rated = session.opinions.of(number).value
+        return [f"brevity -0.0{number + 1} {rated}: [b]short[/]", "safety abstains"]
+
+    return replace(desk, rewards=rewards)
+
+
+def whys(there: Shown) -> list[str]:
+    """What is told of the rewards, turn by turn."""
+    told = [view.query_one(".why", Static) for view in there.turns]
+    return [str(why.visual) if why.display else "" for why in told]
+
+
 def test_why_this_reward_is_told_beneath_the_turn(tmp_path: Path) -> None:
-    from dataclasses import replace
+    async def scene() -> None:
+        async with shown(tmp_path, "one", "two", desk=explained) as there:
+            await looking_back(there, "a", "b")
+            assert whys(there) == ["", ""]
+            await there.press("k", "w")
+            await there.until(lambda: whys(there) == ["brevity -0.01 None: [b]short[/]\nsafety abstains", ""])
+            await there.press("4")  # a rating may be what a reward goes by
+            await there.until(lambda: whys(there)[0].startswith("brevity -0.01 0.5"))
+            await there.press("w")
+            await there.until(lambda: whys(there) == ["", ""])
+
+    run(scene)
+
+
+def test_why_is_told_of_every_reply_from_there_on_until_that_is_enough(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with shown(tmp_path, "one", "two", "three", "four", desk=explained) as there:
+            await there.say("a")
+            await there.type("/rewards")
+            await there.press("enter")
+            await there.until(lambda: whys(there)[0])
+            await there.say("b")
+            await there.until(lambda: whys(there)[1].startswith("brevity -0.02"))
+            await there.press("escape", "w")
+            await there.until(lambda: not whys(there)[1])
+            await there.press("escape")
+            await there.say("c")
+            assert [bool(why) for why in whys(there)] == [True, False, False]
+
+    run(scene)
+
+
+def test_what_came_of_edited_rewards_is_told_between_the_turns(tmp_path: Path) -> None:
+    known: list[str] = []
+    reloading = lambda desk: replace(  # noqa: E731
+        desk, reload=lambda: ["taken up anew"], before_turn=lambda: ["brevity has changed"] if known else []
+    )
 
     async def scene() -> None:
-        rewards = lambda desk: replace(  # noqa: E731
-            desk,
-            rewards=lambda session, number: [f"brevity -0.0{number + 1}: [b]short[/]", "safety abstains"],
-            reload=lambda: ["brevity was taken up anew"],
-            before_turn=lambda: ["brevity has changed"] if known else [],
-        )
-        known: list[str] = []
-        async with shown(tmp_path, "one", "two", desk=rewards) as there:
-            await looking_back(there, "a", "b")
-            await there.press("k", "w")
-            await there.until(lambda: there.chat.query(".notice"))
-            assert there.text(".notice") == "brevity -0.01: [b]short[/]\nsafety abstains"
-            assert [type(child).__name__ for child in there.chat.review.children][-4:] == [
-                "TurnView", "Static", "TurnView", "Whole",
-            ]  # fmt: skip
-            await there.press("escape")
-            for order, words in (("/rewards", "brevity -0.02"), ("/reload", "taken up anew")):
-                await there.type(order)
-                await there.press("enter")
-                await there.until(lambda words=words: words in str(there.chat.query(".notice").last(Static).visual))
+        async with shown(tmp_path, "one", desk=reloading) as there:
+            last = lambda: str(there.chat.query(".notice").last(Static).visual)  # noqa: E731
+            await there.type("/reload")
+            await there.press("enter")
+            await there.until(lambda: there.chat.query(".notice") and last() == "taken up anew")
             known.append("yes")
             await there.say("c")
-            assert "brevity has changed" in str(there.chat.query(".notice").last(Static).visual)
+            assert last() == "brevity has changed"
+
+    run(scene)
+
+
+def test_one_key_makes_a_scenario_file_of_the_conversation(tmp_path: Path) -> None:
+    kept: list[int] = []
+
+    def keep(episode):  # type: ignore[no-untyped-def]
+        kept.append(len(episode.turns))
+        return tmp_path / "x.json"
+
+    async def scene() -> None:
+        async with shown(tmp_path, "one", desk=lambda desk: replace(desk, keep_scenario=keep)) as there:
+            await looking_back(there)
+            await there.press("s")
+            assert "no reply yet" in there.status
+            await there.press("escape")
+            await looking_back(there, "a")
+            await there.press("s")
+            await there.until(lambda: "written to" in there.text(".notice"))
+            assert kept == [1] and "x.json" in there.text(".notice")
 
     run(scene)

@@ -45,7 +45,7 @@ def test_they_are_searched_as_one_types(tmp_path: Path) -> None:
             await there.type(" nothing")
             await there.until(lambda: rows(screen) == [])
             await there.press("escape", "escape")
-            assert there.app.screen is there.chat
+            await there.until(lambda: there.app.screen is there.chat)
 
     run(scene)
 
@@ -65,11 +65,30 @@ def test_one_is_named_exported_and_put_away(tmp_path: Path) -> None:
             for key in ("m", "l", "p"):
                 await there.press(key)
             await there.until(lambda: len(list((tmp_path / "exports").glob("*"))) == 3)
-            await there.press("d")
-            await there.until(lambda: isinstance(there.app.screen, AskYes))
-            await there.press("y")
+            for key in ("d", "delete"):  # the second one is not done away with
+                await there.press(key)
+                await there.until(lambda: isinstance(there.app.screen, AskYes))
+                await there.press("enter" if key == "d" else "n")
+                await there.until(lambda: there.app.screen is screen)
             await there.until(lambda: len(rows(screen)) == 1)
             assert "Mine" not in rows(screen)
+
+    run(scene)
+
+
+def test_j_and_k_choose_another_one_and_the_one_that_goes_on_is_named(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with shown(tmp_path, "one", "two") as there:
+            await two(there)
+            await there.say("three")
+            screen = await opened(there)
+            await there.until(lambda: len(rows(screen)) == 3)
+            found = screen.query_one(OptionList)
+            for key, row in (("j", 1), ("down", 2), ("k", 1), ("up", 0)):
+                await there.press(key)
+                assert found.highlighted == row
+            told = [str(found.get_option_at_index(n).prompt) for n in range(3)]
+            assert ["this one" in one for one in told] == [True, False, False]
 
     run(scene)
 

@@ -1,6 +1,6 @@
 """The application on a real terminal: what the keys really send, and that it is left as it was found.
 
-TERMINAL_POINTS=20 kills it at twenty points of a turn with each signal; without it, at a few.
+DIALOG_RL_FULL=1 kills it at twenty points of a turn with each signal; without it, at a few.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.tui.tmux import Tmux
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux for a terminal")
 
-POINTS = int(os.environ.get("TERMINAL_POINTS", "2"))
+POINTS = 20 if os.environ.get("DIALOG_RL_FULL") else 2
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 REPLY = " ".join(f"word{n}" for n in range(20))
 

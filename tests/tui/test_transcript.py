@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
-import time
+from typing import Any
 
 import pytest
 from textual.app import App, ComposeResult
+from textual.content import Content
 from textual.widgets import Markdown, Static
 
 from dialog_rl.episode import Rating
-from dialog_rl.tui.transcript import CHUNK, RICH, Speech, opinion
+from dialog_rl.tui.speech import CHUNK, GROWING, RICH, Speech
+from dialog_rl.tui.transcript import opinion
 from tests.tui.desk import run
 
 
@@ -85,17 +87,22 @@ def test_plain_text_is_not_taken_for_markdown() -> None:
     run(scene)
 
 
-def test_a_reply_of_a_hundred_thousand_characters_does_not_freeze_the_screen() -> None:
+def test_of_a_reply_of_a_hundred_thousand_characters_only_the_last_piece_is_drawn_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[int] = []
+    update = Static.update
+
+    def noting(self: Static, content: Content, **how: Any) -> None:
+        drawn.append(len(content.plain))
+        update(self, content, **how)
+
     async def scene() -> None:
-        speech = Speech(classes="agent")
-        async with Page(speech).run_test():
-            longest = 0.0
-            for _ in range(100):
-                before = time.process_time()
-                await speech.feed("many words and then some more of them, for ever " * 21)
-                longest = max(longest, time.process_time() - before)
-            await speech.finish()
-            assert len(speech.text) > 100_000 > RICH and longest < 0.25
+        monkeypatch.setattr(Static, "update", noting)
+        part = "many words and then some more of them, for ever " * 21
+        shown, plain, documents = await spoken([part] * 100)
+        assert len(shown) > 100_000 > RICH and documents == 0 and len(plain) >= len(shown) / CHUNK
+        assert len(drawn) >= 100 and max(drawn) <= CHUNK
 
     run(scene)
 
@@ -106,6 +113,22 @@ def test_markdown_that_becomes_too_long_goes_on_as_plain_text() -> None:
         shown, plain, documents = await spoken([*[part] * (RICH // len(part) + 2), "the end"])
         assert documents == 0 and len(plain) > 1 and shown.endswith("thing\nthe end")
         assert "".join(plain).replace("\n", "") == shown.replace("\n", "")
+
+    run(scene)
+
+
+def test_markdown_of_some_length_grows_as_plain_text_and_is_laid_out_at_its_end() -> None:
+    async def scene() -> None:
+        part = "- **one** thing\n" * 20
+        pieces = [part] * (GROWING // len(part) + 2)
+        speech = Speech(classes="agent")
+        async with Page(speech).run_test() as pilot:
+            for piece in pieces:
+                await speech.feed(piece)
+            assert GROWING < len(speech.text) <= RICH and not speech.query(Markdown)
+            await speech.finish()
+            await pilot.pause()
+            assert len(speech.query(Markdown)) == 1 and speech.text == "".join(pieces)
 
     run(scene)
 

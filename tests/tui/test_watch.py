@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual.pilot import Pilot
 from textual.widgets import Static
 
 from dialog_rl.errors import EpisodeLogError
@@ -20,14 +21,16 @@ from dialog_rl.tui.panels import Contents, Panel
 from dialog_rl.tui.preferences import Preferences
 from dialog_rl.tui.watch import WatchApp
 from tests.online.runs import record, run
+from tests.tui.desk import Pressed
 from tests.tui.desk import run as play
 
 SMALL, USUAL, LARGE, HUGE = (50, 12), (80, 24), (120, 40), (200, 60)
 
 
-class Shown:
-    def __init__(self, app: WatchApp, pilot: object) -> None:
-        self.app, self.pilot, self.screen = app, pilot, app.watch_screen
+class Shown(Pressed):
+    def __init__(self, app: WatchApp, pilot: Pilot[Any]) -> None:
+        super().__init__(pilot)
+        self.app, self.screen = app, app.watch_screen
 
     @property
     def panels(self) -> list[str]:
@@ -37,16 +40,8 @@ class Shown:
     def text(self, selector: str) -> str:
         return str(self.screen.query_one(selector, Static).visual)
 
-    async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)  # type: ignore[attr-defined]
-        await self.pilot.pause()  # type: ignore[attr-defined]
-
-    async def until(self, what: str, selector: str = "#where") -> None:
-        for _ in range(2000):
-            if what in self.text(selector):
-                return
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"waited in vain for {what}: {self.text(selector)}")
+    async def reads(self, what: str, selector: str = "#where") -> None:
+        await self.until(lambda: what in self.text(selector))
 
 
 @asynccontextmanager
@@ -55,15 +50,16 @@ async def shown(watched: object, size: tuple[int, int] = USUAL, **preferences: s
     chosen.choose(**preferences)
     app = WatchApp(watched, chosen)  # type: ignore[arg-type]
     async with app.run_test(size=size) as pilot:
-        await pilot.pause()
-        yield Shown(app, pilot)
+        there = Shown(app, pilot)
+        await there.settle()
+        yield there
 
 
 @pytest.mark.parametrize(
     ("keys", "chosen"),
     [
         (("right",), "reward"), (("tab", "tab"), "kl"), (("left",), "events"), (("shift+tab", "right"), "success"),
-        (("down", "down", "up"), "reward"), (("4",), "entropy"), (("9",), "events"),
+        (("down", "down", "up"), "reward"), (("9",), "events"),
     ],
 )  # fmt: skip
 def test_keys_choose_which_plot_is_shown(tmp_path: Path, keys: tuple[str, ...], chosen: str) -> None:
@@ -72,6 +68,17 @@ def test_keys_choose_which_plot_is_shown(tmp_path: Path, keys: tuple[str, ...], 
             assert there.panels == ["success"]
             await there.press(*keys)
             assert there.panels == [chosen] == [there.screen.chosen]
+
+    play(scene)
+
+
+def test_a_number_picks_a_plot(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with shown(TrainingWatch(run(tmp_path / "r", 3))) as there:
+            keys = [panel.key for panel in there.screen.shown]
+            for number in range(9, 0, -1):
+                await there.press(str(number))
+                assert there.panels == [keys[number - 1]]
 
     play(scene)
 
@@ -108,7 +115,8 @@ def test_every_size_has_room_for_what_it_shows(tmp_path: Path, size: tuple[int, 
 def test_too_small_a_terminal_says_so(tmp_path: Path) -> None:
     async def scene() -> None:
         async with shown(TrainingWatch(run(tmp_path / "r", 3)), (20, 5)) as there:
-            assert there.screen.query_one("#too-small").display and not there.screen.query_one("#middle").display
+            await there.until(lambda: there.screen.query_one("#too-small").display)
+            await there.until(lambda: not there.screen.query_one("#middle").display)
 
     play(scene)
 
@@ -118,9 +126,9 @@ def test_a_new_update_appears_by_itself(tmp_path: Path) -> None:
 
     async def scene() -> None:
         async with shown(TrainingWatch(folder)) as there:
-            await there.until("r · update 2 of 10")
+            await there.reads("r · update 2 of 10")
             training_record.append(folder, record(3))
-            await there.until("r · update 3 of 10")
+            await there.reads("r · update 3 of 10")
             assert list(there.screen.query_one("#panel-success", Panel).shown.at) == [8, 16, 24]  # type: ignore[union-attr]
 
     play(scene)
@@ -133,7 +141,7 @@ def test_a_run_without_updates_is_followed_from_the_first_on(tmp_path: Path) -> 
         async with shown(TrainingWatch(folder)) as there:
             assert "no update yet" in there.text("#where") and "waiting" in there.text("#who")
             training_record.append(folder, record(1))
-            await there.until("update 1 of 10")
+            await there.reads("update 1 of 10")
             assert len(there.screen.query(Panel)) == 9
 
     play(scene)
@@ -166,10 +174,10 @@ def test_what_cannot_be_read_any_more_is_said_and_nothing_ends(tmp_path: Path) -
     async def scene() -> None:
         async with shown(watched) as there:
             watched.broken = True
-            await there.until("the database went away", "#who")
+            await there.reads("the database went away", "#who")
             watched.broken = False
             watched.seen = Seen(**{**{n: getattr(watched.seen, n) for n in Seen.__slots__}, "update": 7})
-            await there.until("update 7")
+            await there.reads("update 7")
 
     play(scene)
 
@@ -200,11 +208,11 @@ def test_help_lists_every_key(tmp_path: Path, key: str) -> None:
     async def scene() -> None:
         async with shown(TrainingWatch(run(tmp_path / "r", 3)), LARGE) as there:
             await there.press(key)
-            assert isinstance(there.app.screen, HelpScreen)
+            await there.until(lambda: isinstance(there.app.screen, HelpScreen))
             told = " ".join(str(widget.visual) for widget in there.app.screen.query(Static))
             assert all(word in told for word in ("Next", "One/all", "Pick by number", "Quit", "Scroll a list down"))
             await there.press("escape")
-            assert there.app.screen is there.screen
+            await there.until(lambda: there.app.screen is there.screen)
 
     play(scene)
 
@@ -213,8 +221,9 @@ def test_help_lists_every_key(tmp_path: Path, key: str) -> None:
 def test_q_leaves(tmp_path: Path, key: str) -> None:
     async def scene() -> None:
         async with shown(TrainingWatch(run(tmp_path / "r", 3))) as there:
-            await there.press(key)
-            assert there.app.return_code == 0 and not there.app.is_running
+            await there.pilot.press(key)
+            await there.until_left()
+            assert there.app.return_code == 0
 
     play(scene)
 

@@ -11,7 +11,8 @@ from dialog_rl.errors import ConfigError
 from dialog_rl.rl.algorithm import Algorithm
 from dialog_rl.rl.algorithms.a2c import A2C, A2CConfig
 from dialog_rl.rl.algorithms.grpo import GRPO, GRPOConfig
-from dialog_rl.rl.algorithms.ppo import PPO, PPOConfig
+from dialog_rl.rl.algorithms.ppo import PPO
+from dialog_rl.rl.algorithms.ppo_config import PPOConfig
 from dialog_rl.rl.algorithms.reinforce import Reinforce, ReinforceConfig
 from dialog_rl.rl.algorithms.reinforce_pp import ReinforcePP, ReinforcePPConfig
 from dialog_rl.rl.algorithms.rloo import RLOO

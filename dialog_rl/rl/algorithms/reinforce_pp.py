@@ -15,9 +15,9 @@ from dialog_rl.errors import ConfigError
 from dialog_rl.rl import advantages as estimators
 from dialog_rl.rl import losses
 from dialog_rl.rl.actor_critic import Evaluation
-from dialog_rl.rl.advantages import Level
 from dialog_rl.rl.algorithm import Loss, Needs, estimate
 from dialog_rl.rl.batch import EpisodeBatch
+from dialog_rl.rl.choices import Level
 from dialog_rl.rl.experience import Experience, Targets
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from dialog_rl.behaviour import LIMITS, WINDOW, Figure, Limit, broken, distinct_2, panel
 from dialog_rl.episode import Episode, ToolCall, Turn
-from dialog_rl.online.behaviour import LIMITS, WINDOW, Figure, Limit, broken, distinct_2, panel
 from dialog_rl.testing.episodes import called, make_episode
 from dialog_rl.testing.scripted import ScriptedPolicy, ScriptedTools, ScriptedUser, converse
 

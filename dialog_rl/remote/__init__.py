@@ -1,0 +1,1 @@
+"""Conversations that are held at a service of `dialog-rl serve`: the same to every face as those of this process."""
