@@ -57,6 +57,10 @@ class Rule:
         return 1 / self.alpha
 
 
+_LARGEST = 700.0
+"""Log of the largest e-value that is told: a float holds no e-value much beyond it, and nobody needs one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     verdict: Verdict
@@ -90,7 +94,8 @@ def _log_wealth(d_N: np.ndarray, margin: float) -> np.ndarray:
 
 
 def _mixed(log_wealth_KN: np.ndarray) -> np.ndarray:
-    return np.exp(np.logaddexp.reduce(log_wealth_KN, axis=0) - np.log(len(BETS)))
+    log_N = np.logaddexp.reduce(log_wealth_KN, axis=0) - np.log(len(BETS))
+    return np.exp(np.minimum(log_N, _LARGEST))
 
 
 def judge(differences: Sequence[float] | np.ndarray, rule: Rule) -> Judgement:

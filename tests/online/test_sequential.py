@@ -131,6 +131,12 @@ def test_pairs_beyond_the_budget_are_not_looked_at() -> None:
     assert judge([0.0] * 20 + [1.0] * 100, rule).verdict is Verdict.UNDECIDED
 
 
+def test_a_gate_of_very_many_pairs_is_judged_though_no_float_holds_what_it_hopes_for() -> None:
+    rule = Rule(margin=0.1, alpha=0.05, pairs=1_000_000)
+    assert judge([1.0, -1.0] * 4, rule).verdict is Verdict.OPEN
+    assert 1e300 < e_values([1.0] * 100_000, 0.1)[-1] < math.inf
+
+
 def test_the_gates_of_a_run_together_err_by_no_more_than_their_budget() -> None:
     budget = ErrorBudget(alpha=0.05, half=4)
     levels = [budget.level(gate) for gate in range(1, 20_001)]
