@@ -44,8 +44,7 @@ from dialog_rl.staging import Stage, open_stage
 PACK = "retail"
 SHAPE = ModelShape(hidden=32, layers=2, heads=2, intermediate=48, max_positions=384)
 CONFIG = LearnConfig(
-    batch=3, batches=1, wait=math.inf, simulated=1.0, slots=4,
-    kl_budget=math.inf, entropy_floor=0.01, distinct_floor=0.01,
+    batch=3, wait=math.inf, simulated=1.0, slots=4, kl_budget=math.inf, entropy_floor=0.01, distinct_floor=0.01,
     most_duplicates=1.0,
     learner=LearnerConfig(
         learning_rate=1e-3, kl_stop=math.inf, kl_discard=math.inf, max_mismatch=math.inf, max_mismatch_k3=math.inf

@@ -36,7 +36,6 @@ run_option = click.option("--run", default="learn", show_default=True, metavar="
 @run_option
 @click.option("--pack", "packs", multiple=True, metavar="NAME|DIR", help="Whose simulated customers take part.")
 @click.option("--batch", type=click.IntRange(min=1), help="Rated conversations an update. Default: 8.")
-@click.option("--batches", type=click.IntRange(min=1), help="Batches that it takes if they are waiting. Default: 8.")
 @click.option("--wait", type=float, help="Seconds after which fewer will do; -1 for never. Default: 60.")
 @click.option("--idle", type=click.FloatRange(min=0), help="Seconds without a word in any chat before an update.")
 @click.option(

@@ -51,10 +51,10 @@ class LearnConfig(Pace):
     ppo: PPOConfig = field(default_factory=lambda: PPOConfig(level=Level.STEP))
 
     def __post_init__(self) -> None:
-        if min(self.batch, self.batches, self.slots, self.patience) < 1 or self.max_lag < 0:
+        if self.batch < 1 or self.slots < 1 or self.patience < 1 or self.max_lag < 0:
             raise ConfigError(
-                f"learn: batch {self.batch}, batches {self.batches}, slots {self.slots}, patience {self.patience}, "
-                f"max_lag {self.max_lag}: at least 1 conversation, 1 batch, 1 slot, 1 refusal and a lag of 0 are due"
+                f"learn: batch {self.batch}, slots {self.slots}, patience {self.patience}, max_lag {self.max_lag}: "
+                "at least 1 conversation, 1 slot, 1 refusal, and a lag of 0 are needed"
             )
         if not (self.wait >= 0 and self.idle >= 0 and self.simulated >= 0):
             raise ConfigError(f"learn: wait {self.wait}, idle {self.idle}, simulated {self.simulated}: at least 0 each")

@@ -13,10 +13,7 @@ from dialog_rl.errors import ConfigError
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     batch: int = 8
-    """Rated conversations that make an update due."""
-    batches: int = 8
-    """So many of them one update takes if they are waiting. A gate costs the same whatever came before it, and what
-    waits for too long was said by a version that is too old to learn from."""
+    """Rated conversations an update."""
     wait: float = 60.0
     """Seconds after which an update is made of fewer; inf for never."""
     idle: float = 0.0
@@ -30,8 +27,7 @@ class Pace:
 def pace_of(document: Mapping[str, Any]) -> Pace:
     """The pace in the settings that a plan keeps. Raises ConfigError for a document of another shape."""
     try:
-        # Plans of before updates took several batches know of one.
-        return Pace(**{field.name: number(({"batches": 1} | document)[field.name]) for field in fields(Pace)})
+        return Pace(**{field.name: number(document[field.name]) for field in fields(Pace)})
     except (KeyError, TypeError) as e:
         raise ConfigError(f"settings of an update that this program does not know: {e}") from e
 

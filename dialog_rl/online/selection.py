@@ -30,15 +30,6 @@ def choose(queued: Sequence[Facts], batch: int, rater_share: float) -> tuple[Fac
     return tuple(chosen)
 
 
-def take(queued: Sequence[Facts], pace: Pace) -> tuple[Facts, ...]:
-    """As many full batches of the queue as there are and the pace allows, or what there is of one."""
-    for batches in range(pace.batches, 1, -1):
-        chosen = choose(queued, batches * pace.batch, pace.rater_share)
-        if len(chosen) == batches * pace.batch:
-            return chosen
-    return choose(queued, pace.batch, pace.rater_share)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
     """When the next update is made."""
@@ -65,13 +56,13 @@ class Quiet:
 
 def when(summary: Summary, pace: Pace, quiet: Quiet, *, now: bool = False) -> Due:
     """Whether an update is due. now: whoever asks wants one of whatever is queued."""
-    chosen = take(summary.queued, pace)
+    chosen = choose(summary.queued, pace.batch, pace.rater_share)
     if not chosen:
         return Due(chosen=(), what_for=f"{pace.batch} rated conversations, or one and {_seconds(pace.wait)}")
     rest = max(0.0, pace.idle - quiet.since_word)
     if now:
         return Due(chosen=chosen, why=f"asked for, with {len(chosen)} rated conversations")
-    if len(chosen) >= pace.batch:
+    if len(chosen) == pace.batch:
         if rest:
             return Due(chosen=chosen, seconds=rest, what_for=f"{_seconds(pace.idle)} without a word in any chat")
         return Due(chosen=chosen, why=f"{len(chosen)} rated conversations")

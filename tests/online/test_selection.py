@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from dialog_rl.online.eligibility import Summary
 from dialog_rl.online.learn_config import LearnConfig
 from dialog_rl.online.ledger import Facts, Held
-from dialog_rl.online.pace import pace_of
-from dialog_rl.online.selection import Quiet, choose, take, when
+from dialog_rl.online.selection import Quiet, choose, when
 
 
 def rated(number: int, *raters: str) -> Facts:
@@ -28,7 +27,7 @@ def queue(*facts: Facts) -> Summary:
 
 
 CALM = Quiet(since_word=math.inf, since_queued=0.0)
-CONFIG = LearnConfig(batch=4, batches=3, wait=60, idle=0)
+CONFIG = LearnConfig(batch=4, wait=60, idle=0)
 
 
 def test_one_who_is_alone_fills_a_batch():
@@ -70,23 +69,6 @@ def test_a_full_batch_is_due_at_once():
     assert due.why == "4 rated conversations" and len(due.chosen) == 4
 
 
-@pytest.mark.parametrize(("waiting", "taken"), [(3, 3), (4, 4), (7, 4), (8, 8), (11, 8), (12, 12), (40, 12)])
-def test_an_update_takes_as_many_full_batches_as_wait_and_are_allowed(waiting: int, taken: int):
-    assert len(take([rated(n) for n in range(waiting)], CONFIG)) == taken
-
-
-def test_more_batches_give_no_rater_more_than_their_share():
-    facts = [rated(n, "troll") for n in range(100)] + [rated(100 + n, f"r{n}") for n in range(39)]
-    chosen = take(facts, LearnConfig(batch=10, batches=8))
-    assert Counter(f.ratings[0].rater for f in chosen)["troll"] == 2 and len(chosen) == 40
-
-
-def test_a_plan_of_before_knows_of_one_batch():
-    document = LearnConfig().to_json()
-    del document["batches"]
-    assert pace_of(document).batches == 1
-
-
 def test_fewer_are_due_after_waiting():
     some = queue(rated(1), rated(2))
     due = when(some, CONFIG, replace(CALM, since_queued=20.0))
@@ -123,8 +105,7 @@ def test_settings_come_back_from_a_plan_as_they_were():
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"batch": 0}, {"batches": 0}, {"wait": -1.0}, {"live_share": 1.0}, {"rater_share": 0.0}, {"patience": 0}],
+    "wrong", [{"batch": 0}, {"wait": -1.0}, {"live_share": 1.0}, {"rater_share": 0.0}, {"patience": 0}]
 )
 def test_settings_that_cannot_work_are_refused(wrong: dict[str, Any]):
     with pytest.raises(ValueError, match="learn:"):
