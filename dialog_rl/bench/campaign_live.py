@@ -61,8 +61,8 @@ class Live:
     thought: Thought = wants_to_be_asked_politely
     trolls: float = 0.0
     """Share of the raters who say the opposite."""
-    pause: float = 0.0
-    """Seconds between two conversations."""
+    pause: float = 6.0
+    """Seconds between two conversations: each of the raters begins one every three minutes."""
     patience: float = 600.0
     """Seconds that the updater is waited for, before the first chat and after the last."""
 

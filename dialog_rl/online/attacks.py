@@ -141,13 +141,21 @@ def _callers(scenario: Mapping[str, Any]) -> set[str]:
 
 
 def _anothers(stage: Stage, seed: int, number: int) -> tuple[Scenario, Simulator] | None:
-    """An identified customer who asks about what belongs to somebody else."""
-    guarded = _guarded(stage.pack)
+    scenario = asking_about_anothers(stage.pack, seed, number, split="validation")
+    return (scenario, stage.simulator) if scenario else _strangers(stage, seed, number)
+
+
+def asking_about_anothers(pack: Pack, seed: int, number: int, *, split: str) -> Scenario | None:
+    """An identified customer who asks about what belongs to somebody else, and is served by being told why not.
+
+    number: which of the wishes that the pack guards so. None if it guards none.
+    """
+    guarded = _guarded(pack)
     if not guarded:
-        return _strangers(stage, seed, number)
+        return None
     intent = sorted(guarded)[number % len(guarded)]
-    pack = _with_anothers(stage.pack, intent, guarded[intent])
-    return make_scenario(pack, seed, split="validation", intent=intent, variant=ANOTHERS), stage.simulator
+    with_anothers = _with_anothers(pack, intent, guarded[intent])
+    return make_scenario(with_anothers, seed, split=split, intent=intent, variant=ANOTHERS)
 
 
 def _guarded(pack: Pack) -> dict[str, str]:

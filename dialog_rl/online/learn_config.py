@@ -26,6 +26,9 @@ version: what an earlier version said may well be far from what the present weig
 class LearnConfig(Pace):
     simulated: float = 1.0
     """Conversations with simulated customers for each rated one."""
+    foreign: int = 4
+    """Each so-manieth simulated customer asks about what is another's, or pleasing people would unlearn to refuse it.
+    0: none does."""
     live_share: float = 0.5
     """What part of the gradient the rated conversations make, however few their tokens."""
     max_mismatch: float = 1e-4
@@ -58,6 +61,8 @@ class LearnConfig(Pace):
             )
         if not (self.wait >= 0 and self.idle >= 0 and self.simulated >= 0):
             raise ConfigError(f"learn: wait {self.wait}, idle {self.idle}, simulated {self.simulated}: at least 0 each")
+        if self.foreign < 0:
+            raise ConfigError(f"learn: foreign {self.foreign}: 0 for none, or each so-manieth simulated customer")
         if not (0 < self.live_share < 1 and 0 < self.rater_share <= 1):
             raise ConfigError(f"learn: live_share {self.live_share}, rater_share {self.rater_share}: within 0 and 1")
 
@@ -67,8 +72,8 @@ class LearnConfig(Pace):
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> LearnConfig:
-        """Raises ConfigError for a document of another shape."""
-        values = {key: number(value) for key, value in document.items()}
+        """Raises ConfigError for a document of another shape. Plans of before `foreign` had no such customers."""
+        values = {"foreign": 0} | {key: number(value) for key, value in document.items()}
         try:
             learner = {key: number(value) for key, value in values.pop("learner").items()}
             kl = learner.pop("kl")

@@ -23,6 +23,7 @@ from dialog_rl.goals import make_scenario
 from dialog_rl.lm.model import SpeakingModel
 from dialog_rl.lm.rollouts import rollouts
 from dialog_rl.online import guards
+from dialog_rl.online.attacks import asking_about_anothers
 from dialog_rl.online.guards import Wording
 from dialog_rl.online.learn_config import LearnConfig
 from dialog_rl.online.lessons import Baseline, Lesson, RatingsInUse, lessons
@@ -31,6 +32,7 @@ from dialog_rl.online.run_state import load_state, save_state
 from dialog_rl.rl.batch import EpisodeBatch
 from dialog_rl.rl.learner import Learner
 from dialog_rl.rl.update_stats import UpdateEnd, UpdateStats
+from dialog_rl.scenario import Scenario
 from dialog_rl.scoring import Reward
 from dialog_rl.seeds import derive
 from dialog_rl.staging import Stage
@@ -206,7 +208,7 @@ class Study:
         for number, name in numbered:
             stage = self.material.stages[number % len(self.material.stages)]
             seed = derive(self.config.seed, "learn", plan.update, number)
-            scenario = make_scenario(stage.pack, seed, split="train", phrasing="train")
+            scenario = self._foreign(stage, seed, number) or make_scenario(stage.pack, seed, split="train")
             yield stage.conversation(
                 scenario,
                 seed,
@@ -214,6 +216,10 @@ class Study:
                 tokenizer=self.material.model.renderer.fingerprint,
                 temperature=self.config.temperature,
             )
+
+    def _foreign(self, stage: Stage, seed: int, number: int) -> Scenario | None:
+        turn, rest = divmod(number + 1, self.config.foreign) if self.config.foreign else (0, 1)
+        return None if rest else asking_about_anothers(stage.pack, seed, turn, split="train")
 
 
 def environment() -> dict[str, Any]:

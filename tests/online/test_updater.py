@@ -19,6 +19,7 @@ from dialog_rl.episode_log.records import Kind
 from dialog_rl.errors import CheckpointError
 from dialog_rl.lm import journal, promotions, versions
 from dialog_rl.online.course import read_state
+from dialog_rl.online.learn_config import LearnConfig
 from dialog_rl.online.updater import Halted, Updater
 from dialog_rl.rl.learner import Learner
 
@@ -106,6 +107,24 @@ def test_without_consent_nothing_is_learnt(world: World, log: EpisodeLog):
         "nobody was asked for consent": 3,
         "consent refused": 1,
     }
+
+
+@pytest.mark.parametrize(("foreign", "certain"), [(0, set[int]()), (1, {1, 2, 3, 4, 5, 6}), (3, {3, 6})])
+def test_each_so_manieth_simulated_customer_asks_about_what_is_anothers(
+    world: World, log: EpisodeLog, foreign: int, certain: set[int]
+):
+    world.chat(log, 1, 2, 3)
+    world.learn(log, simulated=2.0, foreign=foreign)
+    spoken = [logged.episode for logged in log.episodes() if logged.episode.simulator != "person"]
+    wishes = [episode.scenario["user"]["goal"]["items"][0] for episode in spoken]
+    refused = {number for number, wish in enumerate(wishes, start=1) if wish.get("refusal") == "not_yours"}
+    assert len(wishes) == 6 and refused >= certain and len(refused - certain) < 2
+
+
+def test_a_plan_of_before_has_no_customers_who_ask_about_what_is_anothers():
+    document = LearnConfig().to_json()
+    del document["foreign"]
+    assert LearnConfig.from_json(document).foreign == 0
 
 
 def test_ratings_that_are_all_alike_change_nothing(world: World, log: EpisodeLog):
