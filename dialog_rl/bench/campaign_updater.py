@@ -120,7 +120,8 @@ def kill_while_learning(
     while killed < kills:
         _copy(template, at_work)
         runs += 1
-        while kill_after(lambda: learn(at_work), chance.uniform(0.0, longest)):
+        # A product, so that most are killed early and a run is killed many times, and some only when nearly done.
+        while kill_after(lambda: learn(at_work), longest * chance.random() * chance.random()):
             killed += 1
             require_sound(at_work)
             progress(killed)

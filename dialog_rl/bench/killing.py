@@ -43,13 +43,15 @@ def was_killed(child: int) -> bool:
 
 def kill_after(job: Job, seconds: float) -> bool:
     """Run a job and kill it after a while; whether it was killed before its end."""
-    child = start(job)
-    time.sleep(seconds)
-    try:
-        os.kill(child, signal.SIGKILL)
-    except ProcessLookupError:
-        return was_killed(child)
+    child, deadline = start(job), time.monotonic() + seconds
+    while not _has_ended(child) and (left := deadline - time.monotonic()) > 0:
+        time.sleep(min(left, 0.005))
+    os.kill(child, signal.SIGKILL)  # nobody has waited for it yet, so its number is still its own
     return was_killed(child)
+
+
+def _has_ended(child: int) -> bool:
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def upper_bound(tries: int) -> float:
