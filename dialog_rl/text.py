@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -129,3 +130,12 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def suggest(wrong: str, right: Iterable[str]) -> str:
+    """How a message ends: with the nearest right name, or with all there are."""
+    names = sorted(right)
+    close = difflib.get_close_matches(wrong, names, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; there is {', '.join(map(repr, names))}" if names else "; there is none"

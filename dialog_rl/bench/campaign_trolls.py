@@ -38,7 +38,7 @@ def play_trolls(
     live: Live | None = None,
 ) -> list[Trolled]:
     """So many chats for each share of trolls, each from the same version on."""
-    base = replace(live or Live(), chats=chats, seed=seed)
+    base = replace(live or Live(pause=0.0), chats=chats, seed=seed)
     return [
         Trolled(share=share, tally=play_live(folder / f"trolls-{share:g}", replace(base, trolls=share), progress))
         for share in shares

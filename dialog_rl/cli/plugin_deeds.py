@@ -11,8 +11,7 @@ from dialog_rl.config import resolve, user_file
 from dialog_rl.errors import ConfigError, PluginError
 from dialog_rl.plugins.consent import FILE, Consent, read_consent, write_consent
 from dialog_rl.plugins.manifest import Manifest, read_manifests
-from dialog_rl.plugins.registry import suggest
-from dialog_rl.text import one_line
+from dialog_rl.text import one_line, suggest
 
 if TYPE_CHECKING:
     from dialog_rl.plugins.isolation import Call

@@ -18,7 +18,7 @@ from dialog_rl.config import Settings, Train
 from dialog_rl.durable import write_file
 from dialog_rl.errors import ConfigError
 from dialog_rl.plugins.loading import Plugins
-from dialog_rl.plugins.registry import suggest
+from dialog_rl.text import suggest
 
 if TYPE_CHECKING:
     from dialog_rl.online.trainer import Trainer

@@ -24,6 +24,7 @@ from dialog_rl import durable
 from dialog_rl.errors import CheckpointError
 from dialog_rl.faults import fp
 from dialog_rl.lm import journal, shared
+from dialog_rl.text import suggest
 
 logger = logging.getLogger(__name__)
 
@@ -215,7 +216,9 @@ def find(roots: Iterable[Path], name: str) -> Version:
     if len(folders) == 1:
         return verify(next(iter(folders.values())))
     problem = f"more than one: {', '.join(sorted(folders))}" if folders else "none"
-    raise CheckpointError(f"version {name!r}: {problem} in {', '.join(map(str, stores)) or 'no store'}")
+    named = {alias for store in stores for alias in journal.standing(store)} | {folder.name for _, folder in known}
+    hint = "" if folders else suggest(name, named - {version_id for version_id, _ in known})
+    raise CheckpointError(f"version {name!r}: {problem} in {', '.join(map(str, stores)) or 'no store'}{hint}")
 
 
 def content_id(files: Mapping[str, FileFact]) -> str:

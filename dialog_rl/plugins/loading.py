@@ -24,7 +24,8 @@ from dialog_rl.hookspecs import API_VERSION, HOOKS, KINDS, OBSERVERS, PROJECT
 from dialog_rl.plugins import discovery, wire
 from dialog_rl.plugins.confined import INSIDE_ONLY, Observer, confined_hooks, confined_registrations
 from dialog_rl.plugins.isolation import Call, Confinement, Target, Worker
-from dialog_rl.plugins.registry import Registration, Registry, register_into, suggest
+from dialog_rl.plugins.registry import Registration, Registry, register_into
+from dialog_rl.text import suggest
 
 if TYPE_CHECKING:
     from dialog_rl.scoring import Score

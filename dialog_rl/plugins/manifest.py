@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dialog_rl.hookspecs import API_VERSION, HOOKS, KINDS
 from dialog_rl.plugins import discovery
-from dialog_rl.plugins.registry import suggest
+from dialog_rl.text import suggest
 
 _SOURCE_LIMIT = 1 << 20
 
@@ -128,7 +128,7 @@ def _read(manifest: Manifest) -> Manifest:
         problem = f"it imports {absent!r}, which is not installed"
     return replace(
         manifest,
-        summary=manifest.summary or (ast.get_docstring(tree) or "").partition("\n")[0],
+        summary=(ast.get_docstring(tree) or "").partition("\n")[0] or manifest.summary,  # its own before its package's
         hooks=hooks,
         registrations=tuple(_registrations(tree)),
         problem=problem,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from dialog_rl.errors import ConfigError, PluginError
 from dialog_rl.hookspecs import KINDS
+from dialog_rl.text import suggest
 
 DEFAULT_BOUNDS = (-100.0, 100.0)
 
@@ -75,15 +75,6 @@ def parameters(factory: Callable[..., Any]) -> dict[str, bool] | None:
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return None
     return {p.name: p.default is p.empty for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
-
-
-def suggest(wrong: str, right: Iterable[str]) -> str:
-    """How a message ends: with the nearest right name, or with all there are."""
-    names = sorted(right)
-    close = difflib.get_close_matches(wrong, names, n=1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; there is {', '.join(map(repr, names))}" if names else "; there is none"
 
 
 class Shelf(dict[str, Registration]):

@@ -49,6 +49,13 @@ def test_an_id_can_be_shortened_as_long_as_one_version_begins_so(tmp_path: Path)
         versions.find([tmp_path], "zzzz")
 
 
+def test_whoever_mistypes_a_name_is_told_what_there_is():
+    with pytest.raises(CheckpointError, match="; did you mean 'base'[?]$"):
+        versions.find([versions.EMBEDDED], "bas")
+    with pytest.raises(CheckpointError, match="; there is 'base', 'champion'$"):
+        versions.find([versions.EMBEDDED], "zzzz")
+
+
 def test_a_version_whose_folder_has_another_name_is_found_by_its_id():
     shipped = versions.find([versions.EMBEDDED], "base")
     assert versions.find([versions.EMBEDDED], shipped.id[:8]) == shipped
