@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from textual.app import SystemCommand
+from textual.command import Hit, Hits
 from textual.screen import Screen
+from textual.system_commands import SystemCommandsProvider
 
 from dialog_rl.chat.commands import ON_SCREEN, listing
 from dialog_rl.tui import house, place
@@ -24,8 +26,20 @@ ABOUT = (
 )
 
 
+class Commands(SystemCommandsProvider):
+    """What the palette offers, found by what it does as well as by its name."""
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for name, told, obey, *_ in self.app.get_system_commands(self.screen):
+            by_name, by_deed = matcher.match(name), matcher.match(told)
+            if by_name or by_deed:
+                yield Hit(by_name or by_deed / 2, matcher.highlight(name) if by_name else name, obey, help=told)
+
+
 class DialogApp(House):
     DEFAULT_MODE = CHAT
+    COMMANDS = {Commands}
 
     def __init__(self, desk: Desk, **options: Any) -> None:
         super().__init__(desk.preferences, **options)

@@ -592,12 +592,13 @@ def test_a_theme_is_kept(tmp_path: Path) -> None:
     run(scene)
 
 
-def test_the_palette_offers_what_can_be_typed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sought", ["good", "last reply good"])
+def test_the_palette_offers_what_can_be_typed_by_its_name_or_by_what_it_does(tmp_path: Path, sought: str) -> None:
     async def scene() -> None:
         async with shown(tmp_path, "one") as there:
             await there.say("a")
             await there.press("ctrl+p")
-            await there.type("good")
+            await there.type(sought)
             await there.pilot.pause()
             await there.until(lambda: there.app.screen is not there.chat)
             await there.app.workers.wait_for_complete()
