@@ -73,7 +73,7 @@ class LearnConfig(Pace):
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> LearnConfig:
         """Raises ConfigError for a document of another shape. Plans of before `foreign` had no such customers."""
-        values = {"foreign": 0} | {key: number(value) for key, value in document.items()}
+        values: dict[str, Any] = {"foreign": 0} | {key: number(value) for key, value in document.items()}
         try:
             learner = {key: number(value) for key, value in values.pop("learner").items()}
             kl = learner.pop("kl")
