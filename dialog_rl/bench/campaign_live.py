@@ -29,7 +29,7 @@ from dialog_rl.lm import versions
 from dialog_rl.online.course import CHECKPOINTS
 from dialog_rl.online.following import FollowingVoices, VersionFollower
 from dialog_rl.online.looking_in import look
-from dialog_rl.online.version_store import VersionStore
+from dialog_rl.online.version_store import VersionStore, adopt
 from dialog_rl.plugins.loading import load_plugins
 from dialog_rl.staging import Customers, Stage, open_stage
 
@@ -71,13 +71,21 @@ def play_live(folder: Path, live: Live, progress: Callable[[int], object] = lamb
     """Chats, ratings and updates until no more are due; and what came of it."""
     begun = time.monotonic()
     runs = folder / "runs"
-    store = VersionStore(runs / "versions", run=RUN, keep_champions=10_000)
+    store, spoken = (
+        VersionStore(where, run=RUN, keep_champions=10_000) for where in (runs / "versions", folder / "spoken")
+    )
     first = versions.find((runs / "versions", versions.EMBEDDED), live.version)
     store.settle_in(first)
     with load_plugins() as plugins:
         stage = open_stage(plugins.registry, live.pack)
     with EpisodeLog.open(runs / "chat" / "episodes.db") as log:
-        follower = VersionFollower((store.root,), confirm=lambda version: learning.serving(log, version, "live"))
+
+        def confirm(version: str) -> None:
+            learning.serving(log, version, "live")
+            # Kept to be measured in the end: the updater clears away what nobody needs any more.
+            adopt(spoken.root, versions.find((store.root,), version))
+
+        follower = VersionFollower((store.root,), confirm=confirm)
         voices = FollowingVoices(follower)
         with updater(folder, live) as process:
             _until(process, live.patience, lambda: any((runs / RUN / CHECKPOINTS).glob("0*")))
@@ -85,10 +93,10 @@ def play_live(folder: Path, live: Live, progress: Callable[[int], object] = lamb
             _until(process, live.patience, lambda: _has_learnt(log, runs))
         voices.current()  # what was promoted last speaks from here on
         measuring = Measuring(stage=stage, customers=live.measured, seed=live.seed + 2)
-        before = measuring.measure(store.open(first.id))
+        before = measuring.measure(spoken.open(first.id))
         return Tally(
             before=before,
-            promotions=tuple(measuring.promotions(before, store, log)),
+            promotions=tuple(measuring.promotions(before, spoken, log)),
             refused=tuple(verdict.reason for verdict in verdicts(log) if not verdict.promoted),
             ratings=sum(one.rated for one in talks),
             waits=tuple(waits(log)),
