@@ -41,6 +41,15 @@ FULL = bool(os.environ.get("DIALOG_RL_FULL"))
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000 if FULL else 600)]
 
 
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    """As many as a worker has: with another number sums are in another order, and their last bits differ."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[Fleet]:
     with cluster(cpus=2):
