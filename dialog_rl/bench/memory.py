@@ -10,6 +10,7 @@ from dialog_rl.bench.footprint import cost_of
 from dialog_rl.bench.measure import machine
 from dialog_rl.bench.workload import Workload
 from dialog_rl.lm.policy import ModelShape, Policy
+from dialog_rl.lm.precision import bf16_pays
 
 
 def bench_memory(
@@ -27,7 +28,7 @@ def bench_memory(
             rollout.GENERATE: lambda: rollout.with_generate(policy.model, work),
         },
         "update": {
-            update.OURS: lambda: update.by_episode(policy, work, bf16=True),
+            **({update.OURS: lambda: update.by_episode(policy, work, bf16=True)} if bf16_pays() else {}),
             update.OURS_FP32: lambda: update.by_episode(policy, work, bf16=False),
             update.PADDED: lambda: update.by_turn(policy, work, padded=True),
             update.PACKED: lambda: update.by_turn(policy, work, padded=False),

@@ -11,6 +11,7 @@ import torch
 from dialog_rl.bench import measure
 from dialog_rl.bench.workload import ForcedLengths, Workload
 from dialog_rl.lm.policy import ModelShape, Policy
+from dialog_rl.lm.precision import bf16_pays
 from dialog_rl.lm.rollouts import rollouts
 
 OURS = "slots that persist across turns"
@@ -54,14 +55,15 @@ def bench_rollout(
 ) -> dict[str, Any]:
     """Sampled tokens per second of both ways, with random weights."""
     work, policy = work or Workload(), Policy.fresh(shape or ModelShape(), seed=0)
-    rough = copy.deepcopy(policy.model).bfloat16()
+    ways: dict[str, measure.Way] = {
+        OURS: lambda: with_slots(policy, work), GENERATE: lambda: with_generate(policy.model, work)
+    }  # fmt: skip
+    if bf16_pays():
+        rough = copy.deepcopy(policy.model).bfloat16()
+        ways[OURS_BF16] = lambda: with_slots(policy, work, dtype=torch.bfloat16)
+        ways[GENERATE_BF16] = lambda: with_generate(rough, work)
     timings = measure.alternate(
-        {
-            OURS: lambda: with_slots(policy, work),
-            OURS_BF16: lambda: with_slots(policy, work, dtype=torch.bfloat16),
-            GENERATE: lambda: with_generate(policy.model, work),
-            GENERATE_BF16: lambda: with_generate(rough, work),
-        },
+        ways,
         repeats=repeats,
         progress=progress,
     )

@@ -18,6 +18,7 @@ from dialog_rl.bench.workload import Workload
 from dialog_rl.episode import Episode
 from dialog_rl.episode_log.log import EpisodeLog
 from dialog_rl.lm.model import EMBEDDED, SpeakingModel
+from dialog_rl.lm.precision import bf16_pays
 from dialog_rl.lm.rollouts import rollouts
 from dialog_rl.scale import plan, simulation
 from dialog_rl.scale.plan import Assumed, Plan
@@ -135,11 +136,12 @@ def _log_costs(rounds: int = 20, many: int = 64) -> tuple[float, float]:
 def _learning_cost(model: SpeakingModel, dialogues: int = 8, epochs: int = 2) -> float:
     """CPU seconds that an update takes for each conversation: its epochs, and one look each by old and reference."""
     work = Workload(dialogues=dialogues, vocab_size=model.policy.vocab_size)
-    by_episode(model.policy, work, bf16=True)
+    bf16 = bf16_pays()
+    by_episode(model.policy, work, bf16=bf16)
     started = time.process_time()
     for _ in range(epochs):
-        by_episode(model.policy, work, bf16=True)
-        by_episode(model.policy, work, bf16=True, learn=False)
+        by_episode(model.policy, work, bf16=bf16)
+        by_episode(model.policy, work, bf16=bf16, learn=False)
     return (time.process_time() - started) / dialogues
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from dialog_rl.bench import measure
 from dialog_rl.bench.workload import Workload
 from dialog_rl.lm.policy import ModelShape, Policy
+from dialog_rl.lm.precision import bf16_pays
 
 OURS = "one row an episode, bf16"
 OURS_FP32 = "one row an episode, fp32"
@@ -95,13 +96,13 @@ def bench_update(
     work, policy = work or Workload(dialogues=8), Policy.fresh(shape or ModelShape(), seed=0)
     timings = measure.alternate(
         {
-            OURS: lambda: by_episode(policy, work, bf16=True),
+            **({OURS: lambda: by_episode(policy, work, bf16=True)} if bf16_pays() else {}),
             OURS_FP32: lambda: by_episode(policy, work, bf16=False),
             PADDED: lambda: by_turn(policy, work, padded=True),
-            PADDED_BF16: lambda: by_turn(policy, work, padded=True, bf16=True),
+            **({PADDED_BF16: lambda: by_turn(policy, work, padded=True, bf16=True)} if bf16_pays() else {}),
             PACKED: lambda: by_turn(policy, work, padded=False),
         },
         repeats=repeats,
         progress=progress,
     )
-    return measure.report(timings, ours=OURS, bench="update", work=str(work))
+    return measure.report(timings, ours=next(iter(timings)), bench="update", work=str(work))

@@ -54,8 +54,10 @@ def reference(settings: Settings) -> dict[str, Any]:
         return lent
 
     def opened() -> SpeakingModel:
+        from dialog_rl.lm.precision import bf16_pays
+
         model = opening.open_model(settings, str(folder.resolve()))
-        model.policy.autocast = True  # twice as fast, and a measure needs no more digits
+        model.policy.autocast = bf16_pays(model.policy.device)  # a measure needs no more digits
         return model
 
     return {**lent, "reference": Reference(opened)}

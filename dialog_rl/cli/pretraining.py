@@ -70,6 +70,7 @@ def learn(recipe: Recipe, parent: SpeakingModel | None) -> Learnt:
     """Pretrain by a recipe, from nothing or from `parent`, which is changed."""
     from dialog_rl.lm import pretrain as lm_pretrain
     from dialog_rl.lm.model import embedded_tokenizer
+    from dialog_rl.lm.precision import bf16_pays
     from dialog_rl.lm.renderer import EmbeddedRenderer
     from dialog_rl.mistakes import NONE, TRAINEE
     from dialog_rl.online.apprentice import Apprenticeship, demonstrations
@@ -81,7 +82,7 @@ def learn(recipe: Recipe, parent: SpeakingModel | None) -> Learnt:
     if recipe.dialogues is not None:
         probes[LOGGED] = list(recipe.dialogues.held_out[:HELD_OUT])
     if parent is not None:
-        parent.policy.autocast = True
+        parent.policy.autocast = bf16_pays(parent.policy.device)
         before = _measured(parent.policy, EmbeddedRenderer(embedded_tokenizer(parent)), probes)
     _announce(recipe, config)
     with Progress("pretraining", config.tokens) as progress:

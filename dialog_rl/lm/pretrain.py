@@ -28,6 +28,7 @@ from dialog_rl.lm.demonstrations import Demonstration, Row, row_of, texts_of
 from dialog_rl.lm.held_out import HeldOut, measure, padded, returns_of
 from dialog_rl.lm.induction import seed_induction
 from dialog_rl.lm.policy import EMBEDDED_SHAPE, ModelShape, Policy
+from dialog_rl.lm.precision import bf16_pays
 from dialog_rl.lm.renderer import EmbeddedRenderer
 from dialog_rl.lm.tokenizer import Tokenizer, train_tokenizer
 
@@ -148,7 +149,7 @@ def _sample(first: Sequence[Demonstration], config: PretrainConfig, seed: int) -
 
 
 def _fresh(shape: ModelShape, tokenizer: Tokenizer, config: PretrainConfig, seed: int) -> Policy:
-    policy = Policy.fresh(replace(shape, vocab_size=-(-len(tokenizer) // 64) * 64), seed=seed, autocast=True)
+    policy = Policy.fresh(replace(shape, vocab_size=-(-len(tokenizer) // 64) * 64), seed=seed, autocast=bf16_pays())
     if config.induction:
         seed_induction(cast("LlamaForCausalLM", policy.model), seed=seeds.derive(seed, "induction"))
     return policy
@@ -227,7 +228,7 @@ def loss_of(policy: Policy, rows: Sequence[Row], config: PretrainConfig, *, step
     learned_BT[:, 0] = False
     rows_N, columns_N = _positions(learned_BT)
     before_ND = policy.hidden(ids_BT)[rows_N, columns_N - 1]
-    with torch.autocast(policy.device.type, dtype=torch.bfloat16):
+    with torch.autocast(policy.device.type, dtype=torch.bfloat16, enabled=policy.autocast):
         logits_NV = policy.logits(before_ND)
     nll_N = F.cross_entropy(logits_NV.float(), ids_BT[rows_N, columns_N], reduction="none")
     weight_N = _weights(rows, learned_BT, config)[rows_N, columns_N]

@@ -6,6 +6,8 @@ import os
 
 import torch
 
+from dialog_rl.lm.precision import bf16_pays
+
 
 def use_threads(count: int | None) -> int:
     """Give torch `count` threads, or one for every core this process may run on. Returns how many."""
@@ -23,6 +25,8 @@ def describe_device() -> str:
     """Where torch would compute, in words."""
     if torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()} beside {available_cores()} CPU cores"
+    bf16 = "learns in bf16" if bf16_pays() else "no bf16"
     return (
-        f"CPU, {available_cores()} cores, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+        f"CPU, {available_cores()} cores, {torch.get_num_threads()} threads, "
+        f"{torch.backends.cpu.get_cpu_capability()}, {bf16}"
     )

@@ -43,7 +43,7 @@ class TrainConfig:
     replay: int = 64
     """Earlier successful conversations that an update imitates, with `learner.imitation_coef`, beside its own."""
     bf16: bool = True
-    """Learn with bf16 matrix products, over twice as fast on a CPU that has them; speaking stays in fp32."""
+    """Learn with bf16 matrix products where these are quicker (lm.precision); speaking stays in fp32."""
     learner: LearnerConfig = BF16_LEARNER
     ppo: PPOConfig = field(default_factory=lambda: PPOConfig(level=Level.STEP))
     """One decision a step: at token level, a decay of 0.95 a token leaves the first word of a wrong reply, which

@@ -21,6 +21,7 @@ from dialog_rl.episode_log.log import EpisodeLog, Query
 from dialog_rl.errors import ConfigError
 from dialog_rl.lm import checkpoints, versions
 from dialog_rl.lm.model import SpeakingModel
+from dialog_rl.lm.precision import bf16_pays
 from dialog_rl.lm.rollouts import Rollouts, rollouts
 from dialog_rl.online import training_record as record
 from dialog_rl.online import tuition
@@ -106,7 +107,7 @@ class Trainer:
         self._combination = Combination(rewards, combine=plugins.combine if plugins is not None else None)
         self._parent = model.version
         for taught in (model, reference):
-            taught.policy.autocast = config.bf16
+            taught.policy.autocast = config.bf16 and bf16_pays(taught.policy.device)
         for parameter in reference.policy.parameters():
             parameter.requires_grad_(False)
         self._successes: list[ScoredEpisode] = []

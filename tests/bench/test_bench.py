@@ -48,14 +48,20 @@ def test_all_ways_of_an_update_have_the_same_gradients(monkeypatch: pytest.Monke
         assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(got, wanted, strict=True))
 
 
-def test_results_are_json_and_name_every_way() -> None:
+@pytest.mark.parametrize(("bf16", "counts"), [(True, (4, 5, 3)), (False, (2, 3, 2))])
+def test_results_are_json_and_name_every_way_that_pays(
+    monkeypatch: pytest.MonkeyPatch, bf16: bool, counts: tuple[int, ...]
+) -> None:
     told: list[str] = []
-    for bench, ways in ((rollout.bench_rollout, 4), (update.bench_update, 5), (iteration.bench_iteration, 3)):
+    for module in (rollout, update, iteration):
+        monkeypatch.setattr(module, "bf16_pays", lambda: bf16)
+    benches = (rollout.bench_rollout, update.bench_update, iteration.bench_iteration)
+    for bench, ways in zip(benches, counts, strict=True):
         result = bench(work=WORK, shape=SHAPE, repeats=1, progress=told.append)
         assert json.loads(json.dumps(result)) == result
         assert len(result["ways"]) == ways and result["ways"][result["ours"]]["times_ours"] == 1
         assert len(measure.lines(result)) == ways + 1
-    assert len(told) == 12
+    assert len(told) == sum(counts)
 
 
 def test_ratios_are_medians_of_rounds() -> None:
