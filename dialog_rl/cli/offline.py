@@ -33,8 +33,8 @@ def offline() -> None:
 @offline.command()
 @click.argument("log", required=False)
 @START
-@click.option("--epochs", type=click.IntRange(min=1), default=4, show_default=True)
-@click.option("--beta", type=click.FloatRange(min=0), default=2.0, show_default=True,
+@click.option("--epochs", type=click.IntRange(min=1), default=6, show_default=True)
+@click.option("--beta", type=click.FloatRange(min=0), default=8.0, show_default=True,
               help="Nats that an advantage of 1 adds to a token.")  # fmt: skip
 @click.option("--expectile", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.7, show_default=True)
 @click.option("--conservative", type=click.FloatRange(min=0), default=0.1, show_default=True)

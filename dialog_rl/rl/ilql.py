@@ -2,9 +2,16 @@
 
 Source: Snell et al. 2022, arXiv:2206.11871; its expectile value is from Kostrikov et al. 2021, arXiv:2110.06169.
 
-The Q-head is one matrix on the policy's last hidden state. That makes advantage-weighted decoding free: with logits
-W h, log π(a) + β (Q(a) - V) differs from (W + β Q) h by a number that is the same for every token, so the policy that
-decodes by advantage is the old one with another output matrix, and everything that speaks can speak it.
+Two things are ours. Values are handed back from step to step, not from token to token: within a step nothing is learnt
+about the customer, so every token of it shares what the step earned and what the next one is worth. And an action value
+is the policy's own opinion seen in another light, Q(h, a) = b(h) + (w_a - w̄(h))ᵀ K h, where w_a is the token's row of
+the output matrix and w̄(h) the mean row of what the policy would say: with K = s·I, it is s times the log-probability,
+so K has as many numbers as a layer, not as many as the vocabulary times it, and what it learns of one token holds for
+those like it. The policy's mean advantage is 0 everywhere (a dueling network, Wang et al. 2016, arXiv:1511.06581).
+
+That makes advantage-weighted decoding free: with logits W h, log π(a) + β (Q(a) - V) differs from W (I + β K) h by a
+number that is the same for every token, so the policy that decodes by advantage is the old one with another output
+matrix, and everything that speaks can speak it.
 """
 
 from __future__ import annotations
@@ -15,22 +22,23 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from dialog_rl.errors import ConfigError, TrainingError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ILQLConfig:
-    gamma: float = 0.99
-    """A token."""
+    gamma: float = 1.0
+    """A step."""
     expectile: float = 0.7
     """Of the value: 0.5 is what the behaviour earns on average, near 1 the best that it was seen to do."""
     conservative: float = 0.1
-    """Weight of the term that keeps what was never said from looking good."""
-    target_rate: float = 0.005
-    """How much of the Q-head the target takes over at each step."""
+    """Weight of the term that keeps what was seldom said from looking good."""
+    target_rate: float = 0.02
+    """How much of the action values the target takes over at each step."""
     learning_rate: float = 1e-3
+    bend_rate: float = 1e-5
+    """Learning rate of K beyond s·I, which has far more numbers than the rest."""
 
     def __post_init__(self) -> None:
         if not 0 < self.expectile < 1 or not 0 <= self.gamma <= 1 or self.conservative < 0:
@@ -41,16 +49,18 @@ class ILQLConfig:
 
 
 class Transitions(NamedTuple):
-    """Action tokens in the order they were said, row after row."""
+    """Action tokens in the order they were said, episode after episode."""
 
     hidden_ND: Tensor
     """What the policy saw before each."""
-    ids_N: Tensor
-    rewards_N: Tensor
-    last_N: Tensor
-    """Bool: nothing follows in this episode."""
-    end_values_N: Tensor
-    """At a last token: what is still to come after it, 0 unless the episode was cut off."""
+    choice_ND: Tensor
+    """w_a - w̄(h): the token's row of the output matrix, less the mean row of what the policy would have said."""
+    returns_N: Tensor
+    """What its step earned; that comes with the last token of the step."""
+    following_N: Tensor
+    """Place of the first token of the episode's next step, or N + its place in `ends_ED`; -1 where nothing follows."""
+    ends_ED: Tensor
+    """What the policy saw where an episode was cut off."""
 
 
 def expectile_loss(error_N: Tensor, expectile: float) -> Tensor:
@@ -58,20 +68,24 @@ def expectile_loss(error_N: Tensor, expectile: float) -> Tensor:
     return torch.where(error_N < 0, 1 - expectile, expectile) * error_N.square()
 
 
-def q_targets(rewards_N: Tensor, values_N: Tensor, last_N: Tensor, end_values_N: Tensor, *, gamma: float) -> Tensor:
-    """r + γ V(the state of the episode's next action token); observations between them are stepped over."""
-    following_N = torch.where(last_N, end_values_N, values_N.roll(-1))
-    return rewards_N + gamma * following_N
+def q_targets(returns_N: Tensor, values_S: Tensor, following_N: Tensor, *, gamma: float) -> Tensor:
+    """What the step earns + γ V(the state in which the next step begins); observations between are stepped over."""
+    return returns_N + gamma * torch.where(following_N < 0, 0.0, values_S[following_N])
 
 
-def conservative_loss(q_NV: Tensor, ids_N: Tensor) -> Tensor:
-    """-log softmax(Q)[a]: pushes up what was said against everything else. Source: Kumar et al. 2020, CQL(H)."""
-    return F.cross_entropy(q_NV, ids_N, reduction="none")
+def choices(hidden_ND: Tensor, ids_N: Tensor, output_VD: Tensor) -> Tensor:
+    """w_a - w̄(h) of each token that was said. Shape [N, D]."""
+    mean_ND = (hidden_ND @ output_VD.T).softmax(-1) @ output_VD
+    return output_VD[ids_N] - mean_ND
 
 
-def advantage_logits(logits_NV: Tensor, q_NV: Tensor, values_N: Tensor, *, beta: float) -> Tensor:
-    """What the behaviour would say, times e^(β A): unnormalised log-probabilities."""
-    return logits_NV + beta * (q_NV - values_N[:, None])
+def conservative_loss(advantages_N: Tensor) -> Tensor:
+    """log E[e^A] - A to second order, for A of what was said by a policy whose mean advantage is 0.
+
+    Source: Kumar et al. 2020, arXiv:2006.04779, CQL with the behaviour as its prior (their ρ). Its mean is half the
+    advantages' variance: it costs to think that what is said makes a difference.
+    """
+    return 0.5 * advantages_N.square()
 
 
 class ILQLLosses(NamedTuple):
@@ -81,37 +95,62 @@ class ILQLLosses(NamedTuple):
 
 
 class ILQLHeads(nn.Module):
-    """Q and V over the same hidden states; the target is a slower Q. Q begins at zero, so decoding begins unchanged."""
+    """Q and V over the same hidden states; the target is a slower Q. K begins at 0, so decoding begins unchanged."""
 
-    def __init__(self, width: int, vocabulary: int, *, seed: int = 0) -> None:
+    def __init__(self, width: int, *, seed: int = 0) -> None:
         super().__init__()
-        self.q = nn.Linear(width, vocabulary, bias=False)
-        nn.init.zeros_(self.q.weight)
+        self.scale = nn.Parameter(torch.zeros(()))
+        self.bend_DD = nn.Parameter(torch.zeros(width, width))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.value = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1))
-        self.register_buffer("target", torch.zeros_like(self.q.weight))
-        self.target: Tensor
+            self.baseline, self.value, self.target_baseline = (_perceptron(width) for _ in range(3))
+        self.target_baseline.load_state_dict(self.baseline.state_dict())
+        self.target_baseline.requires_grad_(False)
+        self.register_buffer("target_DD", torch.zeros(width, width))
+        self.target_DD: Tensor
 
     def values(self, hidden_ND: Tensor) -> Tensor:
         return self.value(hidden_ND)[:, 0]
 
+    @property
+    def kernel_DD(self) -> Tensor:
+        """K = s·I and what bends it."""
+        return self.scale * torch.eye(len(self.bend_DD)).to(self.bend_DD) + self.bend_DD
+
+    def q(self, hidden_ND: Tensor, choice_ND: Tensor) -> tuple[Tensor, Tensor]:
+        """Q and A of what was said."""
+        advantages_N = _bilinear(choice_ND, self.kernel_DD, hidden_ND)
+        return self.baseline(hidden_ND)[:, 0] + advantages_N, advantages_N
+
+    @torch.no_grad()
+    def target(self, hidden_ND: Tensor, choice_ND: Tensor) -> Tensor:
+        return self.target_baseline(hidden_ND)[:, 0] + _bilinear(choice_ND, self.target_DD, hidden_ND)
+
     @torch.no_grad()
     def follow(self, rate: float) -> None:
-        self.target.lerp_(self.q.weight, rate)
+        self.target_DD.lerp_(self.kernel_DD, rate)
+        for slow, fast in zip(self.target_baseline.parameters(), self.baseline.parameters(), strict=True):
+            slow.lerp_(fast, rate)
+
+
+def _perceptron(width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1))
+
+
+def _bilinear(left_ND: Tensor, middle_DD: Tensor, right_ND: Tensor) -> Tensor:
+    return ((left_ND @ middle_DD) * right_ND).sum(-1)
 
 
 def losses(heads: ILQLHeads, seen: Transitions, config: ILQLConfig) -> ILQLLosses:
     """Each a mean over the action tokens."""
-    values_N = heads.values(seen.hidden_ND)
-    target_N = (seen.hidden_ND * heads.target[seen.ids_N]).sum(-1)
-    q_NV = heads.q(seen.hidden_ND)
-    said_N = q_NV.gather(1, seen.ids_N[:, None])[:, 0]
-    goal_N = q_targets(seen.rewards_N, values_N.detach(), seen.last_N, seen.end_values_N, gamma=config.gamma)
+    values_S = heads.values(torch.cat([seen.hidden_ND, seen.ends_ED]))
+    values_N = values_S[: len(seen.hidden_ND)]
+    said_N, advantages_N = heads.q(seen.hidden_ND, seen.choice_ND)
+    goal_N = q_targets(seen.returns_N, values_S.detach(), seen.following_N, gamma=config.gamma)
     return ILQLLosses(
         q=(said_N - goal_N).square().mean(),
-        value=expectile_loss(target_N - values_N, config.expectile).mean(),
-        conservative=conservative_loss(q_NV, seen.ids_N).mean(),
+        value=expectile_loss(heads.target(seen.hidden_ND, seen.choice_ND) - values_N, config.expectile).mean(),
+        conservative=conservative_loss(advantages_N).mean(),
     )
 
 
@@ -120,7 +159,10 @@ class ILQLLearner:
 
     def __init__(self, heads: ILQLHeads, config: ILQLConfig | None = None) -> None:
         self.heads, self.config = heads, config or ILQLConfig()
-        self._optimizer = torch.optim.Adam(heads.parameters(), lr=self.config.learning_rate)
+        rest = [p for p in heads.parameters() if p is not heads.bend_DD and p.requires_grad]
+        self._optimizer = torch.optim.Adam(
+            [{"params": rest}, {"params": [heads.bend_DD], "lr": self.config.bend_rate}], lr=self.config.learning_rate
+        )
 
     def update(self, seen: Transitions) -> ILQLLosses:
         """One step on a batch. Returns the losses before it. Raises TrainingError if they are not finite."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from dialog_rl.episode import StopReason
 from dialog_rl.errors import TrainingError
 from dialog_rl.lm.model import SpeakingModel
 from dialog_rl.lm.policy import Policy
@@ -23,20 +24,25 @@ def scored(episode: Any, reward: float) -> ScoredEpisode:
     return ScoredEpisode(episode=episode, components={}, reward=reward, step_rewards=(0.0,) * len(episode.turns))
 
 
-def test_the_reward_comes_with_the_last_token_and_nothing_follows_it(model: SpeakingModel, said: Any) -> None:
+def test_each_step_has_what_it_earned_and_the_next_one_after_it(model: SpeakingModel, said: Any) -> None:
     episodes = [said(("is it done", "no"), ("what now", "wait")), said(("is it done", "thanks, gladly"))]
     batch = EpisodeBatch.from_scored(
         [], model.renderer.pad_id, replayed=[scored(e, r) for e, r in zip(episodes, (1.0, 2.0), strict=True)]
     )
-    heads = ILQLHeads(model.policy.value_head.in_features, model.policy.vocab_size)
-    seen = transitions(model.policy, heads, batch)
-    said_ids = [i for e in episodes for s in e.steps for i in s.action_ids]
-    assert seen.ids_N.tolist() == said_ids
-    assert seen.last_N.nonzero().flatten().tolist() == [
-        sum(len(s.action_ids) for s in episodes[0].steps) - 1, len(said_ids) - 1
-    ]  # fmt: skip
-    assert seen.rewards_N[seen.last_N].tolist() == [1.0, 2.0]
-    assert float(seen.rewards_N.sum()) == 3.0
+    seen = transitions(model.policy, batch)
+    first, second, third = (len(s.action_ids) for e in episodes for s in e.steps)
+    assert seen.returns_N.tolist() == [0.0] * first + [1.0] * second + [2.0] * third
+    assert seen.following_N.tolist() == [first] * first + [-1] * (second + third)
+
+
+def test_where_an_episode_was_cut_off_its_value_goes_on(model: SpeakingModel, said: Any) -> None:
+    cut = replace(said(("is it done", "no")), stop=StopReason.MAX_TURNS)
+    whole = said(("what now", "wait"))
+    batch = EpisodeBatch.from_scored([], model.renderer.pad_id, replayed=[scored(whole, 1.0), scored(cut, 0.0)])
+    seen = transitions(model.policy, batch)
+    ours, theirs = (len(s.action_ids) for e in (whole, cut) for s in e.steps)
+    assert seen.following_N.tolist() == [-1] * ours + [ours + theirs] * theirs
+    assert len(seen.ends_ED) == 1
 
 
 def test_what_earned_more_is_likelier_afterwards_and_survives_being_saved(
@@ -51,7 +57,7 @@ def test_what_earned_more_is_likelier_afterwards_and_survives_being_saved(
         return first - second
 
     before = margin(model.policy)
-    rule = ILQLConfig(learning_rate=1e-2, conservative=0.0, target_rate=0.1)
+    rule = ILQLConfig(learning_rate=1e-2, bend_rate=1e-3, conservative=0.0, target_rate=0.1)
     config = OfflineConfig(epochs=40, batch=4, ilql=rule)
     for heads, _ in learn(model, [scored(good, 1.0), scored(bad, -1.0)] * 2, config):
         learnt = heads
@@ -66,7 +72,7 @@ def test_heads_that_learnt_nothing_change_nothing(model: SpeakingModel, said: An
     row = reply_of(said(("is it done", "no")), 0)
     with torch.no_grad():
         before = judge(model.policy, [row], model.renderer.pad_id).total_B
-        decode_by(model.policy, ILQLHeads(32, model.policy.vocab_size), beta=2.0)
+        decode_by(model.policy, ILQLHeads(32), beta=2.0)
         assert torch.equal(judge(model.policy, [row], model.renderer.pad_id).total_B, before)
 
 

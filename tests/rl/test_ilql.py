@@ -12,7 +12,7 @@ from dialog_rl.rl.ilql import (
     ILQLHeads,
     ILQLLearner,
     Transitions,
-    advantage_logits,
+    choices,
     conservative_loss,
     expectile_loss,
     losses,
@@ -37,35 +37,61 @@ def test_the_middle_expectile_is_the_mean() -> None:
     assert v.grad is not None and float(v.grad) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_a_target_looks_to_the_next_token_of_its_own_episode() -> None:
+def test_a_target_looks_to_the_first_token_of_its_episodes_next_step() -> None:
     got = q_targets(
         torch.tensor([0.0, 1.0, 0.0, 2.0]),
-        torch.tensor([9.0, 4.0, 8.0, 7.0]),
-        torch.tensor([False, True, False, True]),
-        torch.tensor([0.0, 0.0, 0.0, 3.0]),
+        torch.tensor([9.0, 4.0, 8.0, 7.0, 3.0]),
+        torch.tensor([2, 2, -1, 4]),
         gamma=0.5,
     )
-    assert got.tolist() == [2.0, 1.0, 3.5, 3.5]
+    assert got.tolist() == [4.0, 5.0, 0.0, 3.5]
 
 
-def test_the_conservative_term_is_the_log_of_a_sum_less_what_was_said() -> None:
-    q_NV = torch.tensor([[1.0, 2.0, 3.0]])
-    by_hand = torch.log(torch.exp(q_NV).sum()) - 2.0
-    assert float(conservative_loss(q_NV, torch.tensor([1]))) == pytest.approx(float(by_hand))
+def test_the_conservative_term_is_what_a_log_of_a_sum_is_for_small_advantages() -> None:
+    g = torch.Generator().manual_seed(0)
+    prior_V = torch.randn(6, generator=g, dtype=torch.float64).softmax(-1)
+    advantages_V = 1e-3 * torch.randn(6, generator=g, dtype=torch.float64)
+    advantages_V -= (prior_V * advantages_V).sum()
+    exact = torch.log((prior_V * advantages_V.exp()).sum())  # the mean of what was said is 0
+    got = (prior_V * conservative_loss(advantages_V)).sum()
+    assert float(got) == pytest.approx(float(exact), rel=1e-2)
+
+
+def test_the_policys_mean_advantage_is_nought() -> None:
+    g = torch.Generator().manual_seed(0)
+    hidden_D, output_VD = torch.randn(4, generator=g), torch.randn(6, 4, generator=g)
+    heads = some_heads(4)
+    each_V = heads.q(hidden_D.expand(6, 4), choices(hidden_D.expand(6, 4), torch.arange(6), output_VD))[1]
+    assert float(((output_VD @ hidden_D).softmax(-1) * each_V).sum().detach()) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_kernel_that_is_a_number_is_so_many_log_probabilities() -> None:
+    g = torch.Generator().manual_seed(0)
+    hidden_ND, output_VD = torch.randn(5, 4, generator=g), torch.randn(6, 4, generator=g)
+    ids_N = torch.tensor([0, 5, 2, 2, 3])
+    heads = ILQLHeads(4)
+    heads.scale.data.fill_(0.25)
+    logprobs_NV = (hidden_ND @ output_VD.T).log_softmax(-1)
+    entropy_N = -(logprobs_NV.exp() * logprobs_NV).sum(-1)
+    by_hand_N = 0.25 * (logprobs_NV[torch.arange(5), ids_N] + entropy_N)
+    assert torch.allclose(heads.q(hidden_ND, choices(hidden_ND, ids_N, output_VD))[1], by_hand_N, atol=1e-6)
 
 
 def test_decoding_by_advantage_is_another_output_matrix() -> None:
     g = torch.Generator().manual_seed(0)
-    hidden_ND, output_VD, q_VD = (torch.randn(n, 4, generator=g) for n in (5, 6, 6))
-    values_N = torch.randn(5, generator=g)
-    by_advantage = advantage_logits(hidden_ND @ output_VD.T, hidden_ND @ q_VD.T, values_N, beta=2.0).softmax(-1)
-    assert torch.allclose(by_advantage, (hidden_ND @ (output_VD + 2.0 * q_VD).T).softmax(-1), atol=1e-6)
+    hidden_ND, output_VD = torch.randn(5, 4, generator=g), torch.randn(6, 4, generator=g)
+    heads = some_heads(4)
+    advantages_NV = torch.stack(
+        [heads.q(hidden_ND, choices(hidden_ND, torch.full((5,), a), output_VD))[1] for a in range(6)], -1
+    )
+    by_advantage_NV = (hidden_ND @ output_VD.T + 2.0 * advantages_NV).softmax(-1)
+    output_VD = output_VD @ (torch.eye(4) + 2.0 * heads.kernel_DD)
+    assert torch.allclose(by_advantage_NV, (hidden_ND @ output_VD.T).softmax(-1), atol=1e-6)
 
 
-def test_the_gradient_agrees_with_finite_differences() -> None:
-    seen, heads = some_transitions(), ILQLHeads(3, 4).double()
-    torch.nn.init.normal_(heads.q.weight, generator=torch.Generator().manual_seed(1))
-    heads.follow(1.0)
+@pytest.mark.parametrize("of", ["scale", "bend_DD"])
+def test_the_gradient_agrees_with_finite_differences(of: str) -> None:
+    seen, heads = some_transitions(), some_heads(3).double()
     config = ILQLConfig(expectile=0.8)
 
     def total() -> Tensor:
@@ -73,31 +99,42 @@ def test_the_gradient_agrees_with_finite_differences() -> None:
         return found.q + config.conservative * found.conservative
 
     total().backward()
-    assert heads.q.weight.grad is not None
-    grad, eps = heads.q.weight.grad.clone(), 1e-6
-    with torch.no_grad():
-        for at in [(0, 0), (1, 2), (3, 1)]:
-            heads.q.weight[at] += eps
-            above = float(total())
-            heads.q.weight[at] -= 2 * eps
-            below = float(total())
-            heads.q.weight[at] += eps
-            assert float(grad[at]) == pytest.approx((above - below) / (2 * eps), rel=1e-5, abs=1e-8)
+    parameter = heads.get_parameter(of)
+    assert parameter.grad is not None
+    flat, grad, eps = parameter.data.view(-1), parameter.grad.clone().view(-1), 1e-6
+    for at in range(len(flat)):
+        flat[at] += eps
+        above = float(total().detach())
+        flat[at] -= 2 * eps
+        below = float(total().detach())
+        flat[at] += eps
+        assert float(grad[at]) == pytest.approx((above - below) / (2 * eps), rel=1e-5, abs=1e-8)
+
+
+def some_heads(width: int) -> ILQLHeads:
+    heads = ILQLHeads(width)
+    torch.nn.init.normal_(heads.bend_DD, generator=torch.Generator().manual_seed(1))
+    heads.scale.data.fill_(0.5)
+    heads.follow(1.0)
+    return heads
 
 
 def some_transitions() -> Transitions:
     g = torch.Generator().manual_seed(0)
     return Transitions(
         hidden_ND=torch.randn(6, 3, generator=g, dtype=torch.float64),
-        ids_N=torch.tensor([0, 1, 2, 3, 0, 1]),
-        rewards_N=torch.randn(6, generator=g, dtype=torch.float64),
-        last_N=torch.tensor([False, False, True, False, False, True]),
-        end_values_N=torch.zeros(6, dtype=torch.float64),
+        choice_ND=torch.randn(6, 3, generator=g, dtype=torch.float64),
+        returns_N=torch.randn(6, generator=g, dtype=torch.float64),
+        following_N=torch.tensor([1, 2, -1, 4, 5, 6]),
+        ends_ED=torch.randn(1, 3, generator=g, dtype=torch.float64),
     )
 
 
-def logged(env: LanguageEnv, episodes: int, *, seed: int = 0) -> tuple[Transitions, float]:
-    """Random sentences, a state's hidden vector being its unit vector; and what they earned on average."""
+def logged(env: LanguageEnv, episodes: int, *, seed: int = 0) -> tuple[Transitions, Tensor, float]:
+    """Random sentences, of a policy whose output matrix is 0; a state's hidden vector is its unit vector.
+
+    Returns with them a row for each word, so that a kernel is a table, and what they earned on average.
+    """
     g = torch.Generator().manual_seed(seed)
     states: list[int] = []
     words: list[int] = []
@@ -110,16 +147,18 @@ def logged(env: LanguageEnv, episodes: int, *, seed: int = 0) -> tuple[Transitio
             words.append(word)
             reward, state = env.step(state, word)
             rewards.append(reward)
-    count = len(states)
-    last_N = torch.arange(count) % env.length == env.length - 1
+    place_N = torch.arange(len(states))
+    rows_VD = torch.eye(len(env.words), env.states)
     return Transitions(
-        hidden_ND=torch.eye(env.states)[states], ids_N=torch.tensor(words), rewards_N=torch.tensor(rewards),
-        last_N=last_N, end_values_N=torch.zeros(count),
-    ), sum(rewards) / episodes  # fmt: skip
+        hidden_ND=torch.eye(env.states)[states], choice_ND=rows_VD[words] - rows_VD.mean(0),
+        returns_N=torch.tensor(rewards),
+        following_N=torch.where(place_N % env.length == env.length - 1, -1, place_N + 1),
+        ends_ED=torch.zeros(0, env.states),
+    ), rows_VD, sum(rewards) / episodes  # fmt: skip
 
 
 def learnt(env: LanguageEnv, seen: Transitions, config: ILQLConfig, *, steps: int = 400) -> ILQLHeads:
-    heads = ILQLHeads(env.states, len(env.words))
+    heads = ILQLHeads(env.states)
     learner = ILQLLearner(heads, config)
     for _ in range(steps):
         learner.update(seen)
@@ -128,26 +167,26 @@ def learnt(env: LanguageEnv, seen: Transitions, config: ILQLConfig, *, steps: in
 
 def test_without_interaction_it_beats_the_behaviour_that_made_the_log() -> None:
     env = generated(4, 3, seed=2)
-    seen, behaviour = logged(env, 300)
-    config = ILQLConfig(gamma=1.0, expectile=0.95, conservative=0.01, target_rate=0.1, learning_rate=3e-2)
+    seen, rows_VD, behaviour = logged(env, 300)
+    config = ILQLConfig(expectile=0.95, conservative=0.01, target_rate=0.1, learning_rate=3e-2, bend_rate=3e-2)
     heads = learnt(env, seen, config)
     best = float(value_iteration(env)[0].max())
-    _, earned = env.say(heads.q.weight.detach().T)
+    _, earned = env.say((rows_VD @ heads.kernel_DD.detach()).T)
     assert earned > behaviour + 0.8 * (best - behaviour)
 
 
 def test_at_the_middle_expectile_it_values_the_behaviour_as_it_is() -> None:
     env = generated(3, 2, seed=2)
-    seen, behaviour = logged(env, 1000)
-    config = ILQLConfig(gamma=1.0, expectile=0.5, conservative=0.0, target_rate=0.1, learning_rate=2e-2)
+    seen, _, behaviour = logged(env, 1000)
+    config = ILQLConfig(expectile=0.5, conservative=0.0, target_rate=0.1, learning_rate=2e-2, bend_rate=2e-2)
     heads = learnt(env, seen, config, steps=300)
     assert float(heads.values(torch.eye(env.states))[0].detach()) == pytest.approx(behaviour, abs=0.05)
 
 
 def test_what_is_not_finite_is_refused() -> None:
-    seen = some_transitions()._replace(rewards_N=torch.full((6,), float("nan"), dtype=torch.float64))
+    seen = some_transitions()._replace(returns_N=torch.full((6,), float("nan"), dtype=torch.float64))
     with pytest.raises(TrainingError, match="the loss is nan"):
-        ILQLLearner(ILQLHeads(3, 4).double()).update(seen)
+        ILQLLearner(ILQLHeads(3).double()).update(seen)
 
 
 def test_an_expectile_of_one_is_refused() -> None:
