@@ -144,7 +144,7 @@ def _put(document: dict[str, Any], path: str, value: Any, pack: Pack) -> None:
             "records and what customers want stay as they are"
         )
     holder: Any = {"": document}
-    key: str | int = ""
+    key: Any = ""
     for depth, part in enumerate(parts):
         holder = holder[key]
         there = [str(n) for n in range(len(holder))] if isinstance(holder, list) else list(_keys(holder))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -187,7 +187,7 @@ class Trainer:
             if _succeeded(e)
         ]
 
-    def run(self, *, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
+    def run(self, *, cancelled: Callable[[], bool] = lambda: False) -> Generator[Progress, None, None]:
         """Update after update until the configured dialogues are spoken. What is cancelled in mid-update is dropped."""
         with self._plugins.watching(self.folder.name, self.folder) if self._plugins is not None else nullcontext():
             yield from self._run(cancelled)

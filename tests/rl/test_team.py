@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as multiprocessing
 from torch import Tensor
 from torch.distributed import FileStore  # pyright: ignore[reportPrivateImportUsage]
+from torch.multiprocessing.spawn import spawn
 
 from dialog_rl.episode import Episode, Message, Role, Step, StopReason, Turn
 from dialog_rl.lm.policy import ModelShape, Policy
@@ -122,7 +122,7 @@ def in_two_processes(rank: int, folder: str) -> None:
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each of the two processes has."""
     folder = tmp_path_factory.mktemp("team")
-    multiprocessing.spawn(in_two_processes, (str(folder),), nprocs=2)
+    spawn(in_two_processes, (str(folder),), nprocs=2)
     return [torch.load(Path(folder) / str(rank), weights_only=False) for rank in range(2)]
 
 
