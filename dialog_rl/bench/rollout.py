@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from dialog_rl.bench import measure
+from dialog_rl.bench.products import PRODUCTS, spoken
 from dialog_rl.bench.workload import ForcedLengths, Workload
 from dialog_rl.lm.policy import ModelShape, Policy
 from dialog_rl.lm.precision import bf16_pays
@@ -54,10 +55,13 @@ def bench_rollout(
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Sampled tokens per second of both ways, with random weights."""
-    work, policy = work or Workload(), Policy.fresh(shape or ModelShape(), seed=0)
+    work, shape = work or Workload(), shape or ModelShape()
+    policy = Policy.fresh(shape, seed=0)
     ways: dict[str, measure.Way] = {
-        OURS: lambda: with_slots(policy, work), GENERATE: lambda: with_generate(policy.model, work)
-    }  # fmt: skip
+        OURS: lambda: with_slots(policy, work),
+        PRODUCTS: spoken(shape, work),
+        GENERATE: lambda: with_generate(policy.model, work),
+    }
     if bf16_pays():
         rough = copy.deepcopy(policy.model).bfloat16()
         ways[OURS_BF16] = lambda: with_slots(policy, work, dtype=torch.bfloat16)

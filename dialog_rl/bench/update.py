@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dialog_rl.bench import measure
+from dialog_rl.bench.products import PRODUCTS, learnt
 from dialog_rl.bench.workload import Workload
 from dialog_rl.lm.policy import ModelShape, Policy
 from dialog_rl.lm.precision import bf16_pays
@@ -93,11 +94,14 @@ def bench_update(
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Forward and backward of one epoch. Eight dialogues by default: all ways grow alike with their number."""
-    work, policy = work or Workload(dialogues=8), Policy.fresh(shape or ModelShape(), seed=0)
+    work, shape = work or Workload(dialogues=8), shape or ModelShape()
+    policy = Policy.fresh(shape, seed=0)
+    dtype = torch.bfloat16 if bf16_pays() else torch.float32
     timings = measure.alternate(
         {
             **({OURS: lambda: by_episode(policy, work, bf16=True)} if bf16_pays() else {}),
             OURS_FP32: lambda: by_episode(policy, work, bf16=False),
+            PRODUCTS: learnt(shape, work, tokens=TOKENS, dtype=dtype),
             PADDED: lambda: by_turn(policy, work, padded=True),
             **({PADDED_BF16: lambda: by_turn(policy, work, padded=True, bf16=True)} if bf16_pays() else {}),
             PACKED: lambda: by_turn(policy, work, padded=False),

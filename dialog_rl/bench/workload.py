@@ -10,7 +10,10 @@ from torch import Tensor
 
 from dialog_rl.conversation import Conversation, Limits, UserReply
 from dialog_rl.episode import Change, Message, Role, ToolCall
+from dialog_rl.lm.policy import ModelShape
 
+LARGE = ModelShape(hidden=512, layers=8, heads=8, intermediate=1408)
+"""27 million parameters."""
 LEAST_ID = 16
 """Ids below stand for marks in any vocabulary; the workload uses the others."""
 

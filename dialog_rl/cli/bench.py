@@ -25,6 +25,7 @@ WHAT = (*TIMED, "all", *FIGURES, "gate", "chat", *WITH_CUSTOMERS, *CAMPAIGNS)
 @click.command()
 @click.argument("what", type=click.Choice(WHAT), default="all")
 @click.option("--dialogues", type=click.IntRange(min=1), help="Dialogues at once.")
+@click.option("--large", is_flag=True, help="Of rollout, update, iteration: 27 million parameters, not 2.8.")
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Rounds of each way.")
 @click.option(
     "--full", is_flag=True, help="A whole campaign instead of a sample: thousands of gates, kills or damages."
@@ -36,6 +37,7 @@ WHAT = (*TIMED, "all", *FIGURES, "gate", "chat", *WITH_CUSTOMERS, *CAMPAIGNS)
 def bench(
     what: str,
     dialogues: int | None,
+    large: bool,
     repeats: int,
     full: bool,
     seed: int,
@@ -46,6 +48,7 @@ def bench(
     """Measure rollouts, updates or a whole iteration against the usual way, same model and work.
 
     The usual ways: Hugging Face generate with the whole history fed again each turn, and one padded row a turn in PPO.
+    Beside them stand the matrix products of the same work and nothing else: no way can be quicker than these.
 
     'startup' and 'memory' measure processes of their own, 'cost' an iteration over more and more dialogues, turns and
     weights; 'isolation' scores with one reward inside the program and in a stranger's process; 'gpu' decodes and learns
@@ -79,7 +82,7 @@ def bench(
         return
     opening.prepare_torch(resolve().settings)
     for name in TIMED if what == "all" else (what,):
-        result = _run(name, dialogues, repeats)
+        result = _run(name, dialogues, repeats, large)
         if as_json:
             emit_json("bench", result)
         else:
@@ -177,12 +180,12 @@ def _campaign(what: str, full: bool, seed: int, as_json: bool) -> None:
         emit(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in result.items()))
 
 
-def _run(name: str, dialogues: int | None, repeats: int) -> dict[str, Any]:
+def _run(name: str, dialogues: int | None, repeats: int, large: bool) -> dict[str, Any]:
     from dialog_rl.bench.iteration import bench_iteration
     from dialog_rl.bench.rollout import bench_rollout
     from dialog_rl.bench.update import bench_update
-    from dialog_rl.bench.workload import Workload
+    from dialog_rl.bench.workload import LARGE, Workload
 
     run = {"rollout": bench_rollout, "update": bench_update, "iteration": bench_iteration}[name]
     work = Workload(dialogues=dialogues) if dialogues is not None else None
-    return run(work=work, repeats=repeats, progress=note)
+    return run(work=work, shape=LARGE if large else None, repeats=repeats, progress=note)

@@ -48,7 +48,7 @@ def test_all_ways_of_an_update_have_the_same_gradients(monkeypatch: pytest.Monke
         assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(got, wanted, strict=True))
 
 
-@pytest.mark.parametrize(("bf16", "counts"), [(True, (4, 5, 3)), (False, (2, 3, 2))])
+@pytest.mark.parametrize(("bf16", "counts"), [(True, (5, 6, 3)), (False, (3, 4, 2))])
 def test_results_are_json_and_name_every_way_that_pays(
     monkeypatch: pytest.MonkeyPatch, bf16: bool, counts: tuple[int, ...]
 ) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,3 +91,24 @@ def with_base(home: Path, babbler: Path) -> Path:
 
     shutil.copytree(babbler, home / "runs" / "versions")
     return home
+
+
+@pytest.fixture
+def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[None]]:
+    """Within the block, somebody presses Ctrl-C after every update."""
+    from dialog_rl.online.trainer import Trainer
+
+    run_to_end = Trainer.run
+
+    def interrupted(self: Trainer, **how: Any) -> Iterator[Any]:
+        for progress in run_to_end(self, **how):
+            yield progress
+            os.kill(os.getpid(), signal.SIGINT)
+
+    @contextmanager
+    def pressing() -> Iterator[None]:
+        with monkeypatch.context() as within:
+            within.setattr(Trainer, "run", interrupted)
+            yield
+
+    return pressing

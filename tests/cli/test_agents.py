@@ -110,29 +110,13 @@ def test_versions_stand_side_by_side(run: Run, with_base: Path) -> None:
 # train
 
 
-def test_a_run_can_be_stopped_and_goes_on_to_the_same_weights(
-    run: Run, with_base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_can_be_stopped_and_goes_on_to_the_same_weights(run: Run, with_base: Path, interrupt: Any) -> None:
     whole = run("train", *SMALL_RUN[:-1], "whole", "--json")
     assert whole.code == 0
     version = json.loads(whole.out.splitlines()[-1])["version"]
-
-    from dialog_rl.online.trainer import Trainer
-
-    run_to_end = Trainer.run
-
-    def interrupted(self: Trainer, **how: Any) -> Any:
-        import os
-        import signal
-
-        for progress in run_to_end(self, **how):
-            yield progress
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(Trainer, "run", interrupted)
-    stopped = run("train", *SMALL_RUN)
+    with interrupt():
+        stopped = run("train", *SMALL_RUN)
     assert stopped.code == 130 and "train --resume small" in stopped.err
-    monkeypatch.setattr(Trainer, "run", run_to_end)
     resumed = run("train", "--resume", "small", "--json")
     assert resumed.code == 0 and "going on after update 1 of 2" in resumed.err
     assert json.loads(resumed.out.splitlines()[-1])["version"] == version
