@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from dialog_rl.episode import Message, Role, Step
-from dialog_rl.lm.decoder import SpeakingDecoder, open_decoder
+from dialog_rl.lm.decoder import open_decoder
 from dialog_rl.lm.model import SpeakingModel
 from dialog_rl.lm.policy import Policy
 from dialog_rl.lm.rollouts import Action, Ending, Renderer, Voice, longest_action, speak_on
+from dialog_rl.lm.slots import SlotDecoder
 from dialog_rl.lm.speaker import Aloud
 
 _LISTEN = 0.05
@@ -96,7 +97,7 @@ class Choir:
         self._lock = threading.Lock()
         self._asking: deque[_Part] = deque()
         self._speaking: dict[int, _Part] = {}
-        self._decoder: SpeakingDecoder | None = None
+        self._decoder: SlotDecoder | None = None
         self._free: list[int] = []
         self._resting: OrderedDict[Singer, None] = OrderedDict()
         """Who holds a slot and does not speak, who has been silent longest first."""

@@ -8,7 +8,6 @@ four); attention runs slot by slot over exactly that slot's tokens, which is als
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from dialog_rl.errors import ModelError
 from dialog_rl.lm.adapters import effective_weight
 from dialog_rl.lm.family_decoder import FamilyDecoder
 from dialog_rl.lm.policy import Policy
+from dialog_rl.lm.slots import SlotDecoder, Span
 
 LEAST_ROWS = 32
 """Fewer rows are padded to so many: MKL multiplies a few rows by other code than many, whose last bits differ. Measured
@@ -53,11 +53,8 @@ class Sample(NamedTuple):
     """Under the distribution it was drawn from; for greedy choices, under temperature 1."""
 
 
-class Decoder:
-    """Inference over a policy's weights with one key-value cache a slot. Not thread-safe.
-
-    Feed ids with `prefill` and `decode`; both return the next-token logits of the slots they fed, in the order given.
-    """
+class Decoder(SlotDecoder):
+    """Inference over a policy's weights with one key-value cache a slot."""
 
     def __init__(
         self, policy: Policy, *, slots: int, max_length: int = 1024, dtype: torch.dtype = torch.float32
@@ -65,11 +62,7 @@ class Decoder:
         if not isinstance(policy.model, LlamaForCausalLM):
             raise ModelError(f"the decoder knows Llama models, not {type(policy.model).__name__}")
         config = policy.model.config
-        if not 0 < max_length <= config.max_position_embeddings:
-            raise ModelError(
-                f"max_length {max_length} does not fit the model's {config.max_position_embeddings} positions"
-            )
-        self.max_length = max_length
+        super().__init__(slots=slots, max_length=max_length, positions=config.max_position_embeddings)
         self._policy, self._model, self._dtype = policy, policy.model, dtype
         self._heads, self._kv_heads = (
             config.num_attention_heads,
@@ -77,7 +70,6 @@ class Decoder:
         )
         self._width = config.hidden_size // self._heads
         self._eps = config.rms_norm_eps
-        self._lengths = [0] * slots
         # Keys, then values, of each slot. fp32 whatever the dtype: one query over bf16 keys is the slower one on a CPU.
         shape = (config.num_hidden_layers, slots, 2 * self._kv_heads, max_length, self._width)
         with torch.inference_mode():
@@ -88,7 +80,7 @@ class Decoder:
 
     @torch.inference_mode()
     def refresh(self) -> None:
-        """Take over the policy's present weights. Every slot is freed: their keys and values came from the old ones."""
+        super().refresh()
         trunk: Any = self._model.model
         weight = effective_weight
         scale_D1 = torch.ones((self._heads + 2 * self._kv_heads) * self._width, 1, device=self._policy.device)
@@ -109,7 +101,6 @@ class Decoder:
         positions = torch.arange(self.max_length, device=self._policy.device)[None]
         cos, sin = trunk.rotary_emb(trunk.embed_tokens.weight, positions)
         self._cos_THK, self._sin_THK = self._turns(cos[0], sin[0])
-        self._lengths = [0] * len(self._lengths)
 
     def _own(self, weight: Tensor) -> Tensor:
         return weight.detach().to(self._dtype, copy=True).contiguous()
@@ -124,50 +115,18 @@ class Decoder:
         cos_THK[:, :turned], sin_THK[:, :turned] = cos_TK[:, None], sin_TK[:, None]
         return cos_THK, sin_THK
 
-    def length(self, slot: int) -> int:
-        """Tokens the slot holds."""
-        return self._lengths[slot]
+    def copied(self, slot: int, begin: int, end: int) -> Tensor:
+        return self._cache_LSHCK[:, slot, :, begin:end].clone()
 
-    def room(self, slot: int) -> int:
-        """Tokens that can still be fed to the slot."""
-        return self.max_length - self._lengths[slot]
+    def _put(self, slot: int, begin: int, cells: Tensor) -> int:
+        end = begin + cells.shape[2]
+        self._cache_LSHCK[:, slot, :, begin:end] = cells
+        return end
 
-    def rewind(self, slot: int, length: int = 0) -> None:
-        """Forget all but the first `length` tokens of a slot; by default all, which frees it for another dialogue."""
-        if not 0 <= length <= self._lengths[slot]:
-            raise ValueError(f"slot {slot} holds {self._lengths[slot]} tokens; it cannot be rewound to {length}")
-        self._lengths[slot] = length
+    def _logits(self, hidden_ND: Tensor) -> Tensor:
+        return F.linear(self._norm(hidden_ND), self._output_VD).float()
 
-    def prefill(self, slots: Sequence[int], ids: Sequence[Sequence[int]]) -> Tensor:
-        """Feed each slot its new tokens, one or more. Returns next-token logits_NV in fp32, a row a slot."""
-        return self._feed(slots, [len(new) for new in ids], [token for new in ids for token in new])
-
-    def decode(self, slots: Sequence[int], tokens: Sequence[int]) -> Tensor:
-        """Feed each slot one token. Returns next-token logits_NV in fp32, a row a slot."""
-        return self._feed(slots, [1] * len(slots), tokens)
-
-    @torch.inference_mode()
-    def _feed(self, slots: Sequence[int], counts: Sequence[int], ids: Sequence[int]) -> Tensor:
-        self._check(slots, counts)
-        ends = [self._lengths[slot] + count for slot, count in zip(slots, counts, strict=True)]
-        spans = list(zip(slots, counts, ends, strict=True))
-        hidden_ND = self._forward(spans, ids)
-        for slot, end in zip(slots, ends, strict=True):
-            self._lengths[slot] = end
-        logits_NV = F.linear(self._norm(hidden_ND), self._output_VD).float()[: len(slots)]
-        if not math.isfinite(logits_NV.sum().item()):
-            raise ModelError("the model's logits are not finite; its weights are damaged or training has diverged")
-        return logits_NV
-
-    def _check(self, slots: Sequence[int], counts: Sequence[int]) -> None:
-        if not slots or len(set(slots)) != len(slots):
-            raise ValueError(f"slots must be named once each, at least one: {list(slots)}")
-        for slot, count in zip(slots, counts, strict=True):
-            if not 0 < count <= self.room(slot):
-                raise ValueError(f"{count} new tokens for slot {slot}, which has room for {self.room(slot)}")
-
-    def _forward(self, spans: list[tuple[int, int, int]], ids: Sequence[int]) -> Tensor:
-        """Run tokens through all layers and keep their keys and values. Returns each span's last hidden_ND, or more."""
+    def _forward(self, spans: list[Span], ids: Sequence[int]) -> Tensor:
         device = self._embedding_VD.device
         padded = [*ids, *[0] * (LEAST_ROWS - len(ids))]
         positions = [t for _, count, end in spans for t in range(end - count, end)]
@@ -187,14 +146,14 @@ class Decoder:
         last_N = torch.tensor([count for _, count, _ in spans], device=device).cumsum(0) - 1
         return x_ND[torch.cat([last_N, last_N[-1:].expand(max(0, LEAST_ROWS - len(spans)))])]
 
-    def _cells(self, spans: list[tuple[int, int, int]], positions: list[int]) -> Tensor:
+    def _cells(self, spans: list[Span], positions: list[int]) -> Tensor:
         """Where in a layer's cache the keys and values of each token go, head by head."""
         slots = [slot for slot, count, _ in spans for _ in range(count)]
         slots_N1, positions_N1 = torch.tensor([slots, positions], device=self._embedding_VD.device).unsqueeze(-1)
         heads_H = torch.arange(2 * self._kv_heads, device=self._embedding_VD.device)
         return ((slots_N1 * len(heads_H) + heads_H) * self.max_length + positions_N1).flatten()
 
-    def _attend(self, q_NHK: Tensor, slots: list[_Views], spans: list[tuple[int, int, int]]) -> Tensor:
+    def _attend(self, q_NHK: Tensor, slots: list[_Views], spans: list[Span]) -> Tensor:
         """Each span's queries over its own slot's keys and values. Returns seen_ND."""
         queries = q_NHK.split([count for _, count, _ in spans] + [len(q_NHK) - sum(count for _, count, _ in spans)])
         seen = [
@@ -223,12 +182,9 @@ class Decoder:
         return F.rms_norm(x_ND, x_ND.shape[-1:], None, self._eps)
 
 
-SpeakingDecoder = Decoder | FamilyDecoder
-
-
 def open_decoder(
     policy: Policy, *, slots: int, max_length: int = 1024, dtype: torch.dtype = torch.float32
-) -> SpeakingDecoder:
+) -> SlotDecoder:
     """The quickest decoder for a policy: the one above, or its family's own forward. dtype is the one above's."""
     if _is_plain_llama(policy):
         return Decoder(policy, slots=slots, max_length=max_length, dtype=dtype)

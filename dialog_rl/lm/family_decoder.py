@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AttentionInterface
 
-from dialog_rl.errors import ModelError
 from dialog_rl.lm.policy import Policy
+from dialog_rl.lm.slots import SlotDecoder, Span
 
 NAME = "dialog_rl_slots"
 LEAST_ROWS = 32
@@ -53,8 +53,8 @@ class _Feeding:
     caches: dict[int, _Cache]
     slots: int
     cells: int
-    spans: list[tuple[int, int, int]]
-    """(slot, how many tokens are new, how many it holds then), in the order of the tokens."""
+    spans: list[Span]
+    """In the order of the tokens."""
     slot_N: Tensor
     position_N: Tensor
     together: bool
@@ -73,57 +73,32 @@ class _Feeding:
 _FEEDING: ContextVar[_Feeding] = ContextVar("feeding")
 
 
-class FamilyDecoder:
+class FamilyDecoder(SlotDecoder):
     """Inference with a policy's present weights, which must not be trained while it speaks."""
 
     def __init__(self, policy: Policy, *, slots: int, max_length: int = 1024) -> None:
-        if not 0 < max_length <= policy.max_positions:
-            raise ModelError(f"max_length {max_length} does not fit the model's {policy.max_positions} positions")
-        self.max_length = max_length
+        super().__init__(slots=slots, max_length=max_length, positions=policy.max_positions)
         self._policy = policy
-        self._lengths = [0] * slots
         self._caches: dict[int, _Cache] = {}
         self._cells = min(_FIRST_CELLS, max_length)
 
-    def refresh(self) -> None:
-        """Free every slot: their keys and values came from other weights."""
-        self._lengths = [0] * len(self._lengths)
+    def copied(self, slot: int, begin: int, end: int) -> dict[int, tuple[Tensor, Tensor]]:
+        return {
+            layer: (cache.keys_SGCK[slot, :, begin:end].clone(), cache.values_SGCK[slot, :, begin:end].clone())
+            for layer, cache in self._caches.items()
+        }
 
-    def length(self, slot: int) -> int:
-        return self._lengths[slot]
+    def _put(self, slot: int, begin: int, cells: Mapping[int, tuple[Tensor, Tensor]]) -> int:
+        end = begin + next(iter(cells.values()))[0].shape[1]
+        for layer, (keys_GCK, values_GCK) in cells.items():  # whoever computed them made room for so many
+            self._caches[layer].keys_SGCK[slot, :, begin:end] = keys_GCK
+            self._caches[layer].values_SGCK[slot, :, begin:end] = values_GCK
+        return end
 
-    def room(self, slot: int) -> int:
-        return self.max_length - self._lengths[slot]
+    def _logits(self, hidden_ND: Tensor) -> Tensor:
+        return self._policy.logits(hidden_ND)
 
-    def rewind(self, slot: int, length: int = 0) -> None:
-        if not 0 <= length <= self._lengths[slot]:
-            raise ValueError(f"slot {slot} holds {self._lengths[slot]} tokens; it cannot be rewound to {length}")
-        self._lengths[slot] = length
-
-    def prefill(self, slots: Sequence[int], ids: Sequence[Sequence[int]]) -> Tensor:
-        return self._feed(slots, [len(new) for new in ids], [token for new in ids for token in new])
-
-    def decode(self, slots: Sequence[int], tokens: Sequence[int]) -> Tensor:
-        return self._feed(slots, [1] * len(slots), list(tokens))
-
-    @torch.inference_mode()
-    def _feed(self, slots: Sequence[int], counts: Sequence[int], ids: list[int]) -> Tensor:
-        if not slots or len(set(slots)) != len(slots):
-            raise ValueError(f"slots must be named once each, at least one: {list(slots)}")
-        for slot, count in zip(slots, counts, strict=True):
-            if not 0 < count <= self.room(slot):
-                raise ValueError(f"{count} new tokens for slot {slot}, which has room for {self.room(slot)}")
-        ends = [self._lengths[slot] + count for slot, count in zip(slots, counts, strict=True)]
-        hidden_ND = self._forward(list(zip(slots, counts, ends, strict=True)), ids)
-        logits_NV = self._policy.logits(hidden_ND)[: len(slots)]
-        if not math.isfinite(logits_NV.sum().item()):
-            raise ModelError("the model's logits are not finite; its weights are damaged or training has diverged")
-        for slot, end in zip(slots, ends, strict=True):
-            self._lengths[slot] = end
-        return logits_NV
-
-    def _forward(self, spans: list[tuple[int, int, int]], ids: list[int]) -> Tensor:
-        """Each span's last hidden_ND, or more rows."""
+    def _forward(self, spans: list[Span], ids: Sequence[int]) -> Tensor:
         device, padding = self._policy.device, max(LEAST_ROWS, -(-len(ids) // ROWS) * ROWS) - len(ids)
         while self._cells < max(end for _, _, end in spans):
             self._cells = min(2 * self._cells, self.max_length)

@@ -13,8 +13,9 @@ import torch
 from dialog_rl import seeds
 from dialog_rl.conversation import Conversation
 from dialog_rl.episode import Episode, Message, Role, StopReason
-from dialog_rl.lm.decoder import Sample, SpeakingDecoder, open_decoder, sample
+from dialog_rl.lm.decoder import Sample, open_decoder, sample
 from dialog_rl.lm.policy import Policy
+from dialog_rl.lm.slots import SlotDecoder
 
 MAX_ACTION = 96
 """Tokens. A longer action is cut off and answered with an error; the expert's longest is well below."""
@@ -98,7 +99,7 @@ class Voice:
     The last token of an action is fed together with the next observation, so no forward is spent on it alone.
     """
 
-    def __init__(self, decoder: SpeakingDecoder, slot: int, renderer: Renderer, *, seed: int, max_action: int) -> None:
+    def __init__(self, decoder: SlotDecoder, slot: int, renderer: Renderer, *, seed: int, max_action: int) -> None:
         self.slot = slot
         self.feed: list[int] = []
         """Ids to feed before the next token can be drawn."""
@@ -168,9 +169,7 @@ class Voice:
         return replace(message, tool_call=None, malformed=reasons[ending])
 
 
-def speak_on(
-    decoder: SpeakingDecoder, voices: Sequence[Voice], *, temperature: float | Sequence[float]
-) -> list[Sample]:
+def speak_on(decoder: SlotDecoder, voices: Sequence[Voice], *, temperature: float | Sequence[float]) -> list[Sample]:
     """Feed every voice what it waits for and draw its next token: new observations in one batch, tokens in another.
 
     temperature: of all, or one a voice.
@@ -199,11 +198,11 @@ def _draw(logits_NV: torch.Tensor, uniforms: Sequence[float], temperatures: Sequ
     return [drawn[row] for row in range(len(temperatures))]
 
 
-def _prefill(decoder: SpeakingDecoder, voices: Sequence[Voice]) -> torch.Tensor:
+def _prefill(decoder: SlotDecoder, voices: Sequence[Voice]) -> torch.Tensor:
     return decoder.prefill([voice.slot for voice in voices], [voice.feed for voice in voices])
 
 
-def _decode(decoder: SpeakingDecoder, voices: Sequence[Voice]) -> torch.Tensor:
+def _decode(decoder: SlotDecoder, voices: Sequence[Voice]) -> torch.Tensor:
     return decoder.decode([voice.slot for voice in voices], [voice.feed[0] for voice in voices])
 
 
