@@ -19,7 +19,7 @@ from dialog_rl.config import Reward
 from dialog_rl.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dialog_rl.online.trainer import Progress as UpdateProgress
+    from dialog_rl.online.progress import Progress as UpdateProgress
 
 
 @click.command()

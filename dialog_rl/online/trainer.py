@@ -6,18 +6,16 @@ moment goes on from its last checkpoint as if it had not been stopped, to the la
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from dialog_rl import metrics
 from dialog_rl.combination import Combination
 from dialog_rl.episode import Episode
-from dialog_rl.episode_log.log import EpisodeLog, Query
+from dialog_rl.episode_log.log import EpisodeLog
 from dialog_rl.errors import ConfigError
 from dialog_rl.lm import checkpoints, versions
 from dialog_rl.lm.model import SpeakingModel
@@ -27,7 +25,9 @@ from dialog_rl.online import training_record as record
 from dialog_rl.online import tuition
 from dialog_rl.online.casting import Casting, Source, episode_id, name_of
 from dialog_rl.online.practice import Practice, Strategy
+from dialog_rl.online.progress import Progress, peak_memory, spoken_of
 from dialog_rl.online.run_state import load_state, save_state
+from dialog_rl.online.successes import Successes, succeeded
 from dialog_rl.online.train_config import GROUP, TrainConfig
 from dialog_rl.online.validation import Validation, validation_of
 from dialog_rl.plugins.loading import Plugins, facts_of
@@ -38,42 +38,10 @@ from dialog_rl.rl.freezing import freeze_all_but_last
 from dialog_rl.rl.learner import Learner
 from dialog_rl.rl.per_task import PerTask
 from dialog_rl.rl.schedules import between, factor
-from dialog_rl.rl.update_stats import UpdateStats
-from dialog_rl.scoring import Reward, ScoredEpisode
-from dialog_rl.seeds import generator
+from dialog_rl.scoring import Reward
 from dialog_rl.staging import Stage
 
 LOG = "episodes.db"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """What one update did. Times are seconds of this process, wall clock."""
-
-    update: int
-    dialogues: int
-    success: float
-    """Share of this update's conversations, sampled as they were trained on."""
-    violations: float
-    """Conversations in which a policy rule was broken, as a share."""
-    reward: float
-    components: Mapping[str, float]
-    """Each reward's mean over the episodes to which it applied."""
-    turns: float
-    stats: UpdateStats
-    speaking_seconds: float
-    learning_seconds: float
-    combination: Mapping[str, float] = field(default_factory=dict)
-    """What the next update's rewards are combined with: weights, and rates and multipliers of constraints."""
-    temperature: float = 1.0
-    practice: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """What is known of each intent, where practice is chosen by it."""
-    validation: float | None = None
-    """Success on validation customers, where this update was followed by a look at them."""
-    cpu_seconds: float = 0.0
-    """Of this process and all its threads, in this update."""
-    peak_memory: int = 0
-    """Bytes: the most that this process has held so far."""
 
 
 class Trainer:
@@ -110,7 +78,7 @@ class Trainer:
             taught.policy.autocast = config.bf16 and bf16_pays(taught.policy.device)
         for parameter in reference.policy.parameters():
             parameter.requires_grad_(False)
-        self._successes: list[ScoredEpisode] = []
+        self._successes = Successes(config.seed)
         rule = algorithm or PPO(config.ppo)
         self._casting = self._cast(rule)
         if config.last_layers is not None:
@@ -169,23 +137,10 @@ class Trainer:
                 self.validation.restore(seen)
             self.learner.load_state_dict(state)
             record.cut(self.folder, found.step)
-            self._remember_log()
+            self._successes.read_again(
+                self.folder / LOG, self.folder.name, episode_id(self.folder.name, self.done * self.config.batch)
+            )
         return rejected
-
-    def _remember_log(self) -> None:
-        """The successes so far, read again from the log: what came after the checkpoint is about to be made again."""
-        with EpisodeLog.open(self.folder / LOG) as log:
-            episodes = [logged.episode for logged in log.episodes(Query(run=self.folder.name))]
-        end = episode_id(self.folder.name, self.done * self.config.batch)
-        self._remember(sorted((e for e in episodes if e.episode_id < end), key=lambda e: e.episode_id))
-
-    def _remember(self, episodes: Iterable[Episode]) -> None:
-        # Only its tokens are used, so a remembered episode carries no reward.
-        self._successes += [
-            ScoredEpisode(episode=e, components={}, reward=0.0, step_rewards=(0.0,) * sum(1 for _ in e.steps))
-            for e in episodes
-            if _succeeded(e)
-        ]
 
     def run(self, *, cancelled: Callable[[], bool] = lambda: False) -> Generator[Progress, None, None]:
         """Update after update until the configured dialogues are spoken. What is cancelled in mid-update is dropped."""
@@ -255,16 +210,24 @@ class Trainer:
         log.append_many(episodes, run=self.folder.name)
         scored = self._combination.score(episodes)
         spoken = time.perf_counter()
+        replay = self.config.replay if self.config.learner.imitation_coef else 0
         batch = EpisodeBatch.from_scored(
-            scored, self._model.renderer.pad_id, replayed=self._replayed(), imitate=lambda one: _succeeded(one.episode)
-        )
+            scored, self._model.renderer.pad_id, replayed=self._successes.drawn(replay, self.done),
+            imitate=lambda one: succeeded(one.episode),
+        )  # fmt: skip
         temperature = self._temperature
         stats = self.learner.update(batch)
-        self._remember(episodes)
+        learnt = time.perf_counter()
+        self._successes.remember(episodes)
         self._casting.hear(episodes)
-        progress = self._progress(scored, stats, spoken - started, time.perf_counter() - spoken)
-        return replace(
-            progress,
+        return Progress(
+            update=self.done,
+            dialogues=self.done * self.config.batch,
+            **spoken_of(scored, [reward.name for reward in self._rewards]),
+            stats=stats,
+            speaking_seconds=spoken - started,
+            learning_seconds=learnt - spoken,
+            combination=self._combination.figures(),
             temperature=temperature,
             practice=self._casting.practice.figures() if self.config.practice is not Strategy.UNIFORM else {},
             validation=self._validate(),
@@ -300,12 +263,6 @@ class Trainer:
             else between(c.temperature, c.temperature_end, self.done, c.updates)
         )
 
-    def _replayed(self) -> list[ScoredEpisode]:
-        if self.config.learner.imitation_coef == 0:
-            return []
-        rng = generator(self.config.seed, "replay", self.done)
-        return rng.sample(self._successes, min(self.config.replay, len(self._successes)))
-
     def _speak(self, cancelled: Callable[[], bool]) -> list[Episode]:
         """This update's conversations, in the order of their numbers, whichever ended first."""
         first = self.done * self.config.batch
@@ -324,45 +281,6 @@ class Trainer:
         )  # fmt: skip
         return sorted(episodes, key=lambda e: e.episode_id)
 
-    def _progress(
-        self, scored: Sequence[ScoredEpisode], stats: UpdateStats, speaking: float, learning: float
-    ) -> Progress:
-        episodes = [one.episode for one in scored]
-        return Progress(
-            update=self.done,
-            dialogues=self.done * self.config.batch,
-            success=_mean([metrics.success(e).reached for e in episodes]),
-            violations=_mean([bool(metrics.violations(e)) for e in episodes]),
-            reward=_mean([one.reward for one in scored]),
-            components={
-                reward.name: _mean([s.value for one in scored if (s := one.components[reward.name]).value is not None])
-                for reward in self._rewards
-            },
-            turns=_mean([len(e.turns) for e in episodes]),
-            stats=stats,
-            speaking_seconds=speaking,
-            learning_seconds=learning,
-            combination=self._combination.figures(),
-        )
-
 
 def _rate(config: TrainConfig, update: int) -> float:
     return factor(config.schedule, update, config.updates, config.warmup)
-
-
-def _succeeded(episode: Episode) -> bool:
-    return metrics.success(episode).reached and not metrics.violations(episode)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
-
-
-def peak_memory() -> int:
-    """Bytes that this process has held at most; 0 where the system does not say."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
