@@ -84,6 +84,7 @@ class Train(Section):
     tuition_every: int | None = Field(default=None, ge=0, description="updates between phases of imitating the expert")
     tuition: int | None = Field(default=None, ge=1, description="the expert's dialogues in such a phase")
     lora: int | None = Field(default=None, ge=1, le=1024, description="rank of an adapter; unset: all weights learn")
+    overlap: bool = Field(default=False, description="speak the next dialogues while these are learnt from")
     recompute: bool = Field(default=False, description="gradient checkpointing: less memory, more time")
     trackers: tuple[str, ...] = Field(default=(), description="plugins' trackers that are told every update's figures")
 

@@ -15,7 +15,7 @@ from dialog_rl.cli.looking_back import report_run
 from dialog_rl.cli.options import as_json, environment_options, interruptible, open_environment
 from dialog_rl.cli.output import Progress, emit, emit_json, note
 from dialog_rl.cli.train_runs import SWEEP_FILE, Run, opened_run, read_run
-from dialog_rl.config import Reward
+from dialog_rl.config import Reward, Settings
 from dialog_rl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 @click.option("--kl", type=click.FloatRange(min=0), help="Weight of the divergence from the starting version.")
 @click.option(
     "--practice", type=click.Choice(["uniform", "epsilon-greedy", "ucb", "thompson"]), help="Which intents to practise."
+)
+@click.option(
+    "--overlap", is_flag=True, default=None, help="Speak the next update's dialogues while this one's are learnt from."
 )
 @click.option("--validate-every", type=click.IntRange(min=0), help="Updates between looks; the best weights are kept.")
 @click.option("--patience", type=click.IntRange(min=0), help="Looks without a better one that end the run.")
@@ -101,6 +104,10 @@ def train(
 
             sweep(settings, plugins, sweeps, folder, name=name, as_json=as_json)
             return
+        if settings.train.overlap:
+            if ray or learners:
+                raise ConfigError("--overlap speaks and learns in this one process; leave out --ray and --learners")
+            settings = _halved(settings)
         with (
             extensions.tracking(plugins.registry, settings.train.trackers) as track,
             workers.speaking(settings, ray, ray_address) as speaking,
@@ -110,6 +117,14 @@ def train(
             teach(run, as_json=as_json, track=track)
             look = partial(report_run, run.folder, run.rewards, plugins, as_json=as_json)
             finish(run, as_json=as_json, before_telling=look)
+
+
+def _halved(settings: Settings) -> Settings:
+    """Who speaks and who learns have half of the cores each, unless somebody said how many."""
+    from dialog_rl.lm.threads import available_cores
+
+    threads = settings.agent.threads or max(1, available_cores() // 2)
+    return settings.model_copy(update={"agent": settings.agent.model_copy(update={"threads": threads})})
 
 
 def named_reward(text: str) -> Reward:

@@ -20,6 +20,7 @@ CONTRACT = ("name", "needs", "advantages", "loss")
 _SAME = (
     "slots", "temperature", "seed", "checkpoint_every", "group", "temperature_end", "warmup", "last_layers",
     "per_pack", "validate_every", "validation", "patience", "tuition_every", "tuition",
+    "overlap",
 )  # fmt: skip
 """What is called the same in the settings and in the trainer's configuration."""
 

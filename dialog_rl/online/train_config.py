@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from dialog_rl.errors import ConfigError
@@ -23,6 +24,9 @@ BF16_LEARNER = LearnerConfig(
 """bf16 differs from the fp32 sampler by under 3e-4 nats a token on average, by a nat or two at a single unlikely token;
 the old log-probs are the learner's own, so the ratio still begins at 1."""
 
+OFF_POLICY = {"max_mismatch": math.inf, "max_mismatch_k3": math.inf}
+"""Where the learner may have moved on since its episodes were spoken."""
+
 GROUP = 4
 """Dialogues with each customer where they are compared with each other; Ahmadian et al. 2024 use 2 and 4."""
 
@@ -42,6 +46,8 @@ class TrainConfig:
     """Updates."""
     replay: int = 64
     """Earlier successful conversations that an update imitates, with `learner.imitation_coef`, beside its own."""
+    overlap: bool = False
+    """Speak the next update's conversations while this one's are learnt from, with the weights from before that."""
     bf16: bool = True
     """Learn with bf16 matrix products where these are quicker (lm.precision); speaking stays in fp32."""
     learner: LearnerConfig = BF16_LEARNER

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,12 +23,13 @@ from dialog_rl.lm.precision import bf16_pays
 from dialog_rl.lm.rollouts import Rollouts, rollouts
 from dialog_rl.online import training_record as record
 from dialog_rl.online import tuition
+from dialog_rl.online.ahead import Ahead, Batch
 from dialog_rl.online.casting import Casting, Source, episode_id, name_of
 from dialog_rl.online.practice import Practice, Strategy
 from dialog_rl.online.progress import Progress, peak_memory, spoken_of
 from dialog_rl.online.run_state import load_state, save_state
 from dialog_rl.online.successes import Successes, succeeded
-from dialog_rl.online.train_config import GROUP, TrainConfig
+from dialog_rl.online.train_config import GROUP, OFF_POLICY, TrainConfig
 from dialog_rl.online.validation import Validation, validation_of
 from dialog_rl.plugins.loading import Plugins, facts_of
 from dialog_rl.rl.algorithm import Algorithm
@@ -80,11 +81,12 @@ class Trainer:
             parameter.requires_grad_(False)
         self._successes = Successes(config.seed)
         rule = algorithm or PPO(config.ppo)
+        learning = replace(config.learner, **OFF_POLICY) if config.overlap else config.learner
         self._casting = self._cast(rule)
         if config.last_layers is not None:
             freeze_all_but_last(model.policy, config.last_layers)
         self.learner = learn(
-            model.policy, reference.policy, PerTask(rule) if config.per_pack else rule, config.learner,
+            model.policy, reference.policy, PerTask(rule) if config.per_pack else rule, learning,
             schedule=partial(_rate, config),
         )  # fmt: skip
         self.validation: Validation | None = None
@@ -92,6 +94,7 @@ class Trainer:
             self.validation = validation_of(
                 folder, stages, customers=config.validation, patience=config.patience, slots=config.slots
             )
+        self._ahead = Ahead(self._speak)
         folder.mkdir(parents=True, exist_ok=True)
 
     def _cast(self, algorithm: Algorithm) -> Casting:
@@ -135,7 +138,9 @@ class Trainer:
             seen = state.pop("validation", {})
             if self.validation is not None:
                 self.validation.restore(seen)
+            ahead = state.pop("ahead", {})
             self.learner.load_state_dict(state)
+            self._ahead.restore(ahead, self._batch(age=1))
             record.cut(self.folder, found.step)
             self._successes.read_again(
                 self.folder / LOG, self.folder.name, episode_id(self.folder.name, self.done * self.config.batch)
@@ -151,18 +156,20 @@ class Trainer:
         with EpisodeLog.open(self.folder / LOG) as log:
             if self._plugins is not None:
                 log.listener = self._plugins.hearing(self.folder.name, self.folder)
-            while not self.over:
-                progress = self._update(log, cancelled)
-                if progress is None:
-                    return
-                record.append(self.folder, asdict(progress))
-                if self._plugins is not None:
-                    facts = facts_of(self.folder.name, self.folder)
-                    self._plugins.notify("on_update_end", run=facts, stats=asdict(progress))
-                last = self.over
-                if last or self.done % self.config.checkpoint_every == 0:
-                    self.checkpoint()
-                yield progress
+            try:
+                while not self.over:
+                    progress = self._update(log, cancelled)
+                    if progress is None:
+                        return
+                    record.append(self.folder, asdict(progress))
+                    if self._plugins is not None:
+                        facts = facts_of(self.folder.name, self.folder)
+                        self._plugins.notify("on_update_end", run=facts, stats=asdict(progress))
+                    if self.over or self.done % self.config.checkpoint_every == 0:
+                        self.checkpoint()
+                    yield progress
+            finally:
+                self._ahead.stop()
 
     def checkpoint(self) -> checkpoints.Checkpoint:
         """Make the state after the last update durable."""
@@ -174,6 +181,7 @@ class Trainer:
                     **self.learner.state_dict(),
                     "combination": self._combination.state(),
                     "practice": self._casting.practice.state(),
+                    "ahead": self._ahead.state(),
                     "validation": self.validation.state() if self.validation is not None else {},
                 },
                 folder,
@@ -204,7 +212,9 @@ class Trainer:
     def _update(self, log: EpisodeLog, cancelled: Callable[[], bool]) -> Progress | None:
         started, cpu_before = time.perf_counter(), time.process_time()
         self._be_taught()
-        episodes = self._speak(cancelled)
+        episodes = self._ahead.take(self.done, cancelled)
+        if episodes is None:
+            episodes = self._speak(self._batch(age=0), cancelled)
         if len(episodes) < self.config.batch:
             return None
         log.append_many(episodes, run=self.folder.name)
@@ -215,7 +225,9 @@ class Trainer:
             scored, self._model.renderer.pad_id, replayed=self._successes.drawn(replay, self.done),
             imitate=lambda one: succeeded(one.episode),
         )  # fmt: skip
-        temperature = self._temperature
+        temperature = self._temperature(self.done)
+        if self.config.overlap and self.done + 1 < self.config.updates:
+            self._ahead.begin(replace(self._batch(age=1), update=self.done + 1))
         stats = self.learner.update(batch)
         learnt = time.perf_counter()
         self._successes.remember(episodes)
@@ -253,30 +265,31 @@ class Trainer:
                 )
             )  # fmt: skip
 
-    @property
-    def _temperature(self) -> float:
-        """Of this update's sampling."""
+    def _temperature(self, update: int) -> float:
+        """Of an update's sampling."""
         c = self.config
-        return (
-            c.temperature
-            if c.temperature_end is None
-            else between(c.temperature, c.temperature_end, self.done, c.updates)
-        )
+        if c.temperature_end is None:
+            return c.temperature
+        return between(c.temperature, c.temperature_end, update, c.updates)
 
-    def _speak(self, cancelled: Callable[[], bool]) -> list[Episode]:
-        """This update's conversations, in the order of their numbers, whichever ended first."""
-        first = self.done * self.config.batch
+    def _batch(self, *, age: int) -> Batch:
+        """The conversations that are due, with everything as it is now."""
+        return Batch(update=self.done, policy=self._model.policy, age=age, casting=self._casting)
+
+    def _speak(self, batch: Batch, cancelled: Callable[[], bool]) -> list[Episode]:
+        """A batch's conversations, in the order of their numbers, whichever ended first."""
+        renderer, temperature = self._model.renderer, self._temperature(batch.update)
         episodes = self._rollouts(
-            self._model.policy,
-            self._model.renderer,
-            self._casting.conversations(
-                first, self.config.batch, run=self.folder.name, tokenizer=self._model.renderer.fingerprint,
-                temperature=self._temperature,
+            batch.policy,
+            renderer,
+            batch.casting.conversations(
+                batch.update * self.config.batch, self.config.batch, run=self.folder.name,
+                tokenizer=renderer.fingerprint, temperature=temperature,
             ),
             slots=self.config.slots,
-            max_length=self._model.policy.max_positions,
-            temperature=self._temperature,
-            version=f"{self._parent}+{self.done}",
+            max_length=batch.policy.max_positions,
+            temperature=temperature,
+            version=f"{self._parent}+{batch.update - batch.age}",
             cancelled=cancelled,
         )  # fmt: skip
         return sorted(episodes, key=lambda e: e.episode_id)

@@ -67,6 +67,7 @@ def test_an_export_does_not_overwrite(run: Run, home: Path) -> None:
         (("simulate", "--version", "expert", "--run", "../out"), 2, "no name for a run"),
         (("simulate", "--version", "expert", "--simulator", "agend"), 2, "did you mean 'agenda'"),
         (("train", "--resume", "r"), 2, "no training run"),
+        (("train", "--overlap", "--learners", "2"), 2, "leave out --ray and --learners"),
         (("train", "--resume", "r", "--dialogues", "3"), 2, "keeps the settings it began with"),
         (("train", "--from", "nobody"), 5, "version 'nobody'"),
         (("train", "--config", "none.toml"), 2, "none.toml: cannot be read"),
