@@ -72,6 +72,21 @@ def hinted(episode: Episode, number: int, hint: str, renderer: ChatRenderer) -> 
     return Reply(prefix=said.prefix, steps=((tuple(first), said.steps[0][1]), *said.steps[1:]))
 
 
+def around(episode: Episode, number: int) -> Reply:
+    """All that the agent did in an episode but for one turn, which stands there as context."""
+    heard: tuple[int, ...] = ()
+    steps: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+    for place, turn in enumerate(episode.turns):
+        for step in turn.steps:
+            heard += step.observation_ids
+            if place == number:
+                heard += step.action_ids
+            elif step.action_ids:
+                steps.append((heard, step.action_ids))
+                heard = ()
+    return Reply(prefix=(), steps=tuple(steps))
+
+
 class Judged(NamedTuple):
     logprobs_BT: Tensor
     mask_BT: Tensor

@@ -13,7 +13,7 @@ from torch import Tensor
 from dialog_rl.errors import TrainingError
 from dialog_rl.lm.model import SpeakingModel
 from dialog_rl.offline.judgements import J, Pair, Remark, Thumb, in_tokens_of
-from dialog_rl.offline.replies import Reply, corrected, fits, hinted, judge, reply_of
+from dialog_rl.offline.replies import Reply, around, corrected, fits, hinted, judge, reply_of
 from dialog_rl.rl import losses
 from dialog_rl.rl.preferences import dpo_loss, hindsight_advantages, kto_loss
 
@@ -27,6 +27,10 @@ class TuningConfig:
     learning_rate: float = 3e-5
     beta: float = 0.1
     """How strongly DPO and KTO hold to the policy they began with."""
+    rehearsal: float = 1.0
+    """Weight of imitating what else was done in the conversations that are judged. A judgement is about one reply;
+    without this, what makes it likelier or less so unlearns the calls and replies around it, which nobody complained
+    of. Source: Ouyang et al. 2022, arXiv:2203.02155, PPO-ptx, with these conversations for its pretraining text."""
     hint_limit: float = 2.0
     """Nats: the most that a hint makes of one token."""
     seed: int = 0
@@ -42,10 +46,12 @@ class Tuned:
 
 def tune_pairs(model: SpeakingModel, pairs: Sequence[Pair], config: TuningConfig) -> Tuned:
     """DPO."""
-    rows = [
-        (reply_of(p.episode, p.number, p.chosen), reply_of(p.episode, p.number, p.rejected)) for p in _own(model, pairs)
+    found = [
+        (p, (reply_of(p.episode, p.number, p.chosen), reply_of(p.episode, p.number, p.rejected)))
+        for p in _own(model, pairs)
     ]
-    rows = [row for row in rows if all(fits(reply, model.policy) for reply in row)]
+    found = [(p, row) for p, row in found if all(fits(reply, model.policy) for reply in row)]
+    rows = [row for _, row in found]
     reference = [_totals(model, list(row)) for row in rows]
 
     def loss(block: Sequence[int]) -> Tensor:
@@ -54,14 +60,14 @@ def tune_pairs(model: SpeakingModel, pairs: Sequence[Pair], config: TuningConfig
         before = torch.stack([reference[n] for n in block])
         return dpo_loss(chosen - before[:, 0], rejected - before[:, 1], beta=config.beta).mean()
 
-    return _tune(model, len(rows), loss, config)
+    return _tune(model, [p for p, _ in found], loss, config)
 
 
 def tune_thumbs(model: SpeakingModel, thumbs: Sequence[Thumb], config: TuningConfig) -> Tuned:
     """KTO. The point of reference is measured on replies that answer another's message."""
-    judged = [(reply_of(t.episode, t.number), t.value > 0) for t in _own(model, thumbs) if t.value]
-    judged = [(reply, liked) for reply, liked in judged if fits(reply, model.policy)]
-    rows = [reply for reply, _ in judged]
+    found = [(t, reply_of(t.episode, t.number)) for t in _own(model, thumbs) if t.value]
+    found = [(thumb, reply) for thumb, reply in found if fits(reply, model.policy)]
+    rows = [reply for _, reply in found]
     others = [_answering(rows[n], rows[n - 1]) for n in range(len(rows))]
     others = [other if fits(other, model.policy) else row for other, row in zip(others, rows, strict=True)]
     before, before_others = _all_totals(model, rows), _all_totals(model, others)
@@ -71,30 +77,31 @@ def tune_thumbs(model: SpeakingModel, thumbs: Sequence[Thumb], config: TuningCon
         ratio = judge(model.policy, [rows[n] for n in index], model.renderer.pad_id).total_B - before[index]
         with torch.no_grad():
             kl = _totals(model, [others[n] for n in index]) - before_others[index]
-        liked = torch.tensor([judged[n][1] for n in index], device=ratio.device)
+        liked = torch.tensor([found[n][0].value > 0 for n in index], device=ratio.device)
         return kto_loss(ratio, liked, kl.mean(), beta=config.beta).mean()
 
-    return _tune(model, len(rows), loss, config)
+    return _tune(model, [thumb for thumb, _ in found], loss, config)
 
 
 def tune_corrections(model: SpeakingModel, corrections: Sequence[Remark], config: TuningConfig) -> Tuned:
     """Imitation of what people would have had the agent say."""
-    rows = [corrected(c.episode, c.number, c.text, model.renderer) for c in _own(model, corrections)]
-    rows = [row for row in rows if fits(row, model.policy)]
+    found = [(c, corrected(c.episode, c.number, c.text, model.renderer)) for c in _own(model, corrections)]
+    found = [(correction, row) for correction, row in found if fits(row, model.policy)]
 
     def loss(block: Sequence[int]) -> Tensor:
-        found = judge(model.policy, [rows[n] for n in block], model.renderer.pad_id)
-        return -losses.masked_mean(found.logprobs_BT, found.mask_BT)
+        return _surprise(model, [found[n][1] for n in block])
 
-    return _tune(model, len(rows), loss, config)
+    return _tune(model, [correction for correction, _ in found], loss, config)
 
 
 def tune_hints(model: SpeakingModel, hints: Sequence[Remark], config: TuningConfig) -> Tuned:
     """Hindsight self-distillation: the policy that was told the hint teaches the one that was not."""
-    pairs = [
-        (reply_of(h.episode, h.number), hinted(h.episode, h.number, h.text, model.renderer)) for h in _own(model, hints)
+    own = [
+        (h, (reply_of(h.episode, h.number), hinted(h.episode, h.number, h.text, model.renderer)))
+        for h in _own(model, hints)
     ]
-    pairs = [pair for pair in pairs if all(fits(reply, model.policy) for reply in pair)]
+    own = [(hint, pair) for hint, pair in own if all(fits(reply, model.policy) for reply in pair)]
+    pairs = [pair for _, pair in own]
     told = [_said(model, teacher) for _, teacher in pairs]
 
     def loss(block: Sequence[int]) -> Tensor:
@@ -105,7 +112,7 @@ def tune_hints(model: SpeakingModel, hints: Sequence[Remark], config: TuningConf
         advantages_BT = hindsight_advantages(teacher_BT, found.logprobs_BT, found.mask_BT, limit=config.hint_limit)
         return -losses.masked_mean(advantages_BT * found.logprobs_BT, found.mask_BT)
 
-    return _tune(model, len(pairs), loss, config)
+    return _tune(model, [hint for hint, _ in own], loss, config)
 
 
 def _own(model: SpeakingModel, judgements: Sequence[J]) -> list[J]:
@@ -133,16 +140,32 @@ def _said(model: SpeakingModel, reply: Reply) -> Tensor:
     return found.logprobs_BT[found.mask_BT]
 
 
-def _tune(model: SpeakingModel, count: int, loss: Callable[[Sequence[int]], Tensor], config: TuningConfig) -> Tuned:
-    """Raises TrainingError without judgements, or if a loss is not finite; the weights are those before it then."""
-    if not count:
+def _surprise(model: SpeakingModel, rows: Sequence[Reply]) -> Tensor:
+    """Negative log-likelihood in nats a token."""
+    found = judge(model.policy, rows, model.renderer.pad_id)
+    return -losses.masked_mean(found.logprobs_BT, found.mask_BT)
+
+
+def _tune(
+    model: SpeakingModel, judged: Sequence[Pair | Remark | Thumb], loss: Callable[[Sequence[int]], Tensor],
+    config: TuningConfig,
+) -> Tuned:  # fmt: skip
+    """Raises TrainingError without judgements, or if a loss is not finite; the weights are those before it then.
+
+    loss: of judgements by their places.
+    """
+    if not judged:
         raise TrainingError("nothing to learn from: the log holds no such judgement of a reply in this model's tokens")
+    others = [around(one.episode, one.number) for one in judged]
     parameters = [p for p in model.policy.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=0.0)
     model.policy.eval()
     seen: list[float] = []
-    for block in _blocks(count, config):
+    for block in _blocks(len(judged), config):
         value = loss(block)
+        rest = [others[n] for n in block if fits(others[n], model.policy)]
+        if rest and config.rehearsal:
+            value = value + config.rehearsal * _surprise(model, rest)
         if not math.isfinite(float(value.detach())):
             raise TrainingError(f"the loss is {float(value.detach())} after {len(seen)} steps; lower the learning rate")
         optimizer.zero_grad(set_to_none=True)
@@ -151,7 +174,7 @@ def _tune(model: SpeakingModel, count: int, loss: Callable[[Sequence[int]], Tens
         optimizer.step()
         seen.append(float(value.detach()))
     optimizer.zero_grad(set_to_none=True)
-    return Tuned(used=count, losses=tuple(seen))
+    return Tuned(used=len(judged), losses=tuple(seen))
 
 
 def _blocks(count: int, config: TuningConfig) -> Iterator[list[int]]:

@@ -11,7 +11,7 @@ import torch
 from dialog_rl.errors import TrainingError
 from dialog_rl.lm.model import SpeakingModel
 from dialog_rl.offline.judgements import Pair, Remark, Thumb
-from dialog_rl.offline.replies import corrected, hinted, judge, reply_of
+from dialog_rl.offline.replies import around, corrected, hinted, judge, reply_of
 from dialog_rl.offline.tuning import RULES, TuningConfig, tune_corrections, tune_hints, tune_pairs, tune_thumbs
 
 FEW = TuningConfig(epochs=4, batch=4, learning_rate=1e-3)
@@ -68,6 +68,30 @@ def test_a_correction_leaves_what_was_said_before_as_context(model: SpeakingMode
     row = corrected(episode, 1, "thanks, gladly", model.renderer)
     assert row.ids[: len(row.prefix)] == list(reply_of(episode, 1).prefix)
     assert sum(row.mask) == len(model.renderer.action(said(("", "thanks, gladly")).turns[0].steps[0].message))
+
+
+def test_what_is_around_a_reply_has_the_reply_as_context(model: SpeakingModel, said: Any) -> None:
+    episode = said(("where is my parcel", "wait"), ("is it done", "no"), ("what now", "thanks, gladly"))
+    whole, row = reply_of(episode, 2), around(episode, 1)
+    assert row.ids == whole.ids
+    judged = len(reply_of(episode, 1).ids) - sum(reply_of(episode, 1).mask)
+    lengths = [sum(reply_of(episode, n).mask) for n in range(3)]
+    assert sum(row.mask) == lengths[0] + lengths[2]
+    assert not any(row.mask[judged : judged + lengths[1]])
+    assert around(episode, 2).ids == reply_of(episode, 1).ids
+
+
+def test_what_nobody_judged_is_kept_by_rehearsal(model: SpeakingModel, said: Any) -> None:
+    episode = said(("where is my parcel", "wait"), ("is it done", "no"))
+    other = said(("is it done", "thanks, gladly")).turns[0]
+    pair = Pair(episode=episode, number=1, chosen=other, rejected=episode.turns[1])
+    kept = likelihood(model, reply_of(episode, 0))
+    start = {name: weight.clone() for name, weight in model.policy.state_dict().items()}
+    tune_pairs(model, [pair] * 4, replace(FEW, rehearsal=0.0))
+    without = likelihood(model, reply_of(episode, 0))
+    model.policy.load_state_dict(start)
+    tune_pairs(model, [pair] * 4, FEW)
+    assert likelihood(model, reply_of(episode, 0)) > max(kept, without)
 
 
 @pytest.mark.parametrize("rule", list(RULES))
