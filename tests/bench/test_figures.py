@@ -46,11 +46,13 @@ def test_processor_time_of_a_program_is_counted() -> None:
     assert 0 < processor <= wall * 1.5
 
 
-def test_memory_names_every_way() -> None:
+@pytest.mark.parametrize(("bf16", "updates"), [(True, 4), (False, 3)])
+def test_memory_names_every_way_that_pays(monkeypatch: pytest.MonkeyPatch, bf16: bool, updates: int) -> None:
+    monkeypatch.setattr(memory, "bf16_pays", lambda: bf16)
     result = memory.bench_memory(work=WORK, shape=SHAPE)
     assert json.loads(json.dumps(result)) == result
-    assert {part: len(ways) for part, ways in result["parts"].items()} == {"rollout": 2, "update": 4}
-    assert len(memory.lines(result)) == 7
+    assert {part: len(ways) for part, ways in result["parts"].items()} == {"rollout": 2, "update": updates}
+    assert len(memory.lines(result)) == 3 + updates
 
 
 def test_starting_is_measured_beside_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
