@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,15 +53,12 @@ class Ahead:
         if self._batch is None or self._batch.update != update:
             return None
         spoken = self._spoken or self._go_on()
-        while True:
-            try:
-                episodes = spoken.result(timeout=0.2)
-            except TimeoutError:
-                self._stopping = self._stopping or cancelled()
-                continue
-            if not self._stopping:
-                self._batch = self._spoken = None
-            return episodes
+        while not wait([spoken], timeout=0.2).done:
+            self._stopping = self._stopping or cancelled()
+        episodes = spoken.result()
+        if not self._stopping:
+            self._batch = self._spoken = None
+        return episodes
 
     def stop(self) -> None:
         """Speak no more for now; what was said is said again when it is asked for."""

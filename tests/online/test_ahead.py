@@ -67,19 +67,20 @@ def test_a_run_that_is_stopped_while_it_waits_goes_on_to_the_same_bits(tmp_path:
     assert weights(resumed, tmp_path / "versions") == weights(whole, tmp_path / "versions")
 
 
+@pytest.mark.parametrize("kind", [OSError, TimeoutError])
 def test_what_goes_wrong_ahead_is_told_where_it_is_waited_for(
-    tmp_path: Path, tiny_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny_model: MakeModel, monkeypatch: pytest.MonkeyPatch, kind: type[OSError]
 ) -> None:
     speak = Trainer._speak  # noqa: SLF001
 
     def broken(self: Trainer, batch: Any, cancelled: Any) -> Any:
         if batch.update == 2:
-            raise OSError("no space left")
+            raise kind("no answer")
         return speak(self, batch, cancelled)
 
     monkeypatch.setattr(Trainer, "_speak", broken)
     steps = trainer(tmp_path / "run", tiny_model, CONFIG).run()
     next(steps)
     next(steps)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(kind, match="no answer"):
         next(steps)
