@@ -1,14 +1,14 @@
 """Decoding many dialogues at once: key-value slots that persist across turns, so a token is fed once in its life.
 
 Exactness. A dialogue's numbers do not depend on its neighbours: tokens of all slots share the matrix products, whose
-rows are computed alike for any number of rows but 1 to 3 (there MKL takes another kernel, so fewer rows are padded to
-four); attention runs slot by slot over exactly that slot's tokens, which is also quicker on a CPU than one padded call
-(32 slots of 60 to 500 tokens, 5 layers: 6.7 ms against 10.1 ms, where reading the cache once takes 5.5 ms).
+rows are computed alike for any number of rows (see `dialog_rl.lm.packed`), and attention sees exactly its own slot's
+tokens (see `dialog_rl.lm.ragged`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import torch
@@ -19,32 +19,20 @@ from transformers import LlamaForCausalLM
 from dialog_rl.errors import ModelError
 from dialog_rl.lm.adapters import effective_weight
 from dialog_rl.lm.family_decoder import FamilyDecoder
+from dialog_rl.lm.packed import Packed, fewest_rows
 from dialog_rl.lm.policy import Policy
+from dialog_rl.lm.ragged import Ragged
 from dialog_rl.lm.slots import SlotDecoder, Span
-
-LEAST_ROWS = 32
-"""Fewer rows are padded to so many: MKL multiplies a few rows by other code than many, whose last bits differ. Measured
-with 1 to 16 threads, every number of rows from 28 on gives a row the same bits."""
 
 
 class _Layer(NamedTuple):
     """A layer's weights, fused for inference, with the norms' weights and the attention's scale folded in."""
 
-    qkv: Tensor
-    out: Tensor
-    gate_up: Tensor
-    down: Tensor
-
-
-class _Views(NamedTuple):
-    """One slot's cells in one layer."""
-
-    keys_GCK: Tensor
-    values_GCK: Tensor
-
-    @classmethod
-    def of(cls, cache_HCK: Tensor) -> _Views:
-        return cls(*cache_HCK.chunk(2))
+    qkv: Packed
+    out: Packed
+    gate: Packed
+    up: Packed
+    down: Packed
 
 
 class Sample(NamedTuple):
@@ -70,12 +58,12 @@ class Decoder(SlotDecoder):
         )
         self._width = config.hidden_size // self._heads
         self._eps = config.rms_norm_eps
-        # Keys, then values, of each slot. fp32 whatever the dtype: one query over bf16 keys is the slower one on a CPU.
-        shape = (config.num_hidden_layers, slots, 2 * self._kv_heads, max_length, self._width)
+        self._fewest_rows = fewest_rows(dtype)
+        # Keys, then values, in fp32 whatever the dtype: one query over bf16 keys is the slower one on a CPU.
+        shape = (config.num_hidden_layers, 2, slots, self._kv_heads, max_length, self._width)
         with torch.inference_mode():
-            self._cache_LSHCK = torch.zeros(shape, device=policy.device)
-            self._slots = [[_Views.of(cache_HCK) for cache_HCK in layer] for layer in self._cache_LSHCK]
-            self._causal_TT = torch.ones(max_length, max_length, dtype=torch.bool, device=policy.device).tril()
+            self._cache_LPSGTK = torch.empty(shape)  # a cell is written before it is read
+            self._causal_TT = torch.full((max_length, max_length), -torch.inf).triu(1)
         self.refresh()
 
     @torch.inference_mode()
@@ -83,96 +71,99 @@ class Decoder(SlotDecoder):
         super().refresh()
         trunk: Any = self._model.model
         weight = effective_weight
-        scale_D1 = torch.ones((self._heads + 2 * self._kv_heads) * self._width, 1, device=self._policy.device)
+        scale_D1 = torch.ones((self._heads + 2 * self._kv_heads) * self._width, 1)
         scale_D1[: self._heads * self._width] = self._width**-0.5
         self._layers: list[_Layer] = []
         for layer in trunk.layers:
             attention, mlp = layer.self_attn, layer.mlp
-            qkv = torch.cat([weight(attention.q_proj), weight(attention.k_proj), weight(attention.v_proj)])
-            gate_up = torch.cat([weight(mlp.gate_proj), weight(mlp.up_proj)])
+            turned = self._paired(weight(attention.q_proj)), self._paired(weight(attention.k_proj))
+            qkv = torch.cat([*turned, weight(attention.v_proj)])
+            norm_D = layer.post_attention_layernorm.weight
             self._layers.append(_Layer(
-                qkv=self._own(qkv * scale_D1 * layer.input_layernorm.weight),
-                out=self._own(weight(attention.o_proj)),
-                gate_up=self._own(gate_up * layer.post_attention_layernorm.weight),
-                down=self._own(weight(mlp.down_proj)),
+                qkv=self._packed(qkv * scale_D1 * layer.input_layernorm.weight),
+                out=self._packed(weight(attention.o_proj)),
+                gate=self._packed(weight(mlp.gate_proj) * norm_D),
+                up=self._packed(weight(mlp.up_proj) * norm_D),
+                down=self._packed(weight(mlp.down_proj)),
             ))  # fmt: skip
-        self._embedding_VD = self._own(trunk.embed_tokens.weight)
-        self._output_VD = self._own(self._model.lm_head.weight * trunk.norm.weight)
-        positions = torch.arange(self.max_length, device=self._policy.device)[None]
-        cos, sin = trunk.rotary_emb(trunk.embed_tokens.weight, positions)
-        self._cos_THK, self._sin_THK = self._turns(cos[0], sin[0])
+        self._embedding_VD = trunk.embed_tokens.weight.detach().to(self._dtype, copy=True)
+        self._output = self._packed(self._model.lm_head.weight * trunk.norm.weight)
+        positions = torch.arange(self.max_length)[None]
+        cos_1TK, sin_1TK = trunk.rotary_emb(trunk.embed_tokens.weight, positions)
+        self._turns_TK = torch.complex(cos_1TK[0], sin_1TK[0])[:, : self._width // 2]
 
-    def _own(self, weight: Tensor) -> Tensor:
-        return weight.detach().to(self._dtype, copy=True).contiguous()
+    def _packed(self, weight: Tensor) -> Packed:
+        return Packed(weight, dtype=self._dtype)
 
-    def _turns(self, cos_TK: Tensor, sin_TK: Tensor) -> tuple[Tensor, Tensor]:
-        """Rotary tables over all heads of a fused projection: values are turned by nothing."""
-        half = self._width // 2
-        sin_TK = torch.cat([-sin_TK[:, :half], sin_TK[:, half:]], dim=-1)
-        turned = self._heads + self._kv_heads
-        cos_THK = torch.ones(self.max_length, turned + self._kv_heads, self._width, device=cos_TK.device)
-        sin_THK = torch.zeros_like(cos_THK)
-        cos_THK[:, :turned], sin_THK[:, :turned] = cos_TK[:, None], sin_TK[:, None]
-        return cos_THK, sin_THK
+    def _paired(self, weight_OD: Tensor) -> Tensor:
+        """What a rotary position turns together lies side by side, as a complex number: keys and queries alike."""
+        return weight_OD.view(-1, 2, self._width // 2, weight_OD.shape[1]).transpose(1, 2).flatten(0, 2)
 
     def copied(self, slot: int, begin: int, end: int) -> Tensor:
-        return self._cache_LSHCK[:, slot, :, begin:end].clone()
+        return self._cache_LPSGTK[:, :, slot, :, begin:end].clone()
 
     def _put(self, slot: int, begin: int, cells: Tensor) -> int:
-        end = begin + cells.shape[2]
-        self._cache_LSHCK[:, slot, :, begin:end] = cells
+        end = begin + cells.shape[3]
+        self._cache_LPSGTK[:, :, slot, :, begin:end] = cells
         return end
 
     def _logits(self, hidden_ND: Tensor) -> Tensor:
-        return F.linear(self._norm(hidden_ND), self._output_VD).float()
+        return self._output(self._norm(hidden_ND)).float()
 
     def _forward(self, spans: list[Span], ids: Sequence[int]) -> Tensor:
-        device = self._embedding_VD.device
-        padded = [*ids, *[0] * (LEAST_ROWS - len(ids))]
+        fill = max(0, self._fewest_rows - len(ids))
         positions = [t for _, count, end in spans for t in range(end - count, end)]
-        positions_N = torch.tensor(positions + [0] * (len(padded) - len(ids)), device=device)
+        positions_N = torch.tensor(positions + [0] * fill)
         cells_N = self._cells(spans, positions)
-        cos_NHK, sin_NHK = self._cos_THK[positions_N], self._sin_THK[positions_N]
-        x_ND = F.embedding(torch.tensor(padded, device=device), self._embedding_VD)
-        for layer, cache_SHCK, slots in zip(self._layers, self._cache_LSHCK, self._slots, strict=True):
-            qkv_NHK = F.linear(self._norm(x_ND), layer.qkv).view(cos_NHK.shape).float()
-            qkv_NHK = torch.addcmul(qkv_NHK * cos_NHK, qkv_NHK.roll(self._width // 2, -1), sin_NHK)
+        turns_N1K = self._turns_TK[positions_N].unsqueeze(1)
+        x_ND = F.embedding(torch.tensor([*ids, *[0] * fill]), self._embedding_VD)
+        attend = self._attention(spans)
+        seen_ND = x_ND.new_zeros(len(x_ND), self._heads * self._width)
+        for layer, cache_PSGTK in zip(self._layers, self._cache_LPSGTK, strict=True):
+            qkv_NHK = layer.qkv(self._norm(x_ND)).unflatten(-1, (-1, self._width)).float()
+            turned_NHK = qkv_NHK[:, : self._heads + self._kv_heads]
+            torch.view_as_complex(turned_NHK.unflatten(-1, (-1, 2))).mul_(turns_N1K)
             new_NHK = qkv_NHK[: len(ids), self._heads :]
-            cache_SHCK.view(-1, self._width).index_copy_(0, cells_N, new_NHK.reshape(-1, self._width))
-            seen_ND = self._attend(qkv_NHK[:, : self._heads], slots, spans).to(self._dtype)
-            x_ND = x_ND + F.linear(seen_ND, layer.out)
-            gate_ND, up_ND = F.linear(self._norm(x_ND), layer.gate_up).chunk(2, dim=-1)
-            x_ND = x_ND + F.linear(F.silu(gate_ND) * up_ND, layer.down)
-        last_N = torch.tensor([count for _, count, _ in spans], device=device).cumsum(0) - 1
-        return x_ND[torch.cat([last_N, last_N[-1:].expand(max(0, LEAST_ROWS - len(spans)))])]
+            cache_PSGTK.view(-1, self._width).index_copy_(0, cells_N, new_NHK.reshape(-1, self._width))
+            attend(qkv_NHK[: len(ids), : self._heads], cache_PSGTK, seen_ND)
+            x_ND = layer.out.plus(seen_ND, x_ND)
+            y_ND = self._norm(x_ND)
+            x_ND = layer.down.plus(layer.up.times(y_ND, layer.gate.silu(y_ND)), x_ND)
+        last_N = torch.tensor([count for _, count, _ in spans]).cumsum(0) - 1
+        return x_ND[torch.cat([last_N, last_N[-1:].expand(max(0, self._fewest_rows - len(spans)))])]
 
     def _cells(self, spans: list[Span], positions: list[int]) -> Tensor:
         """Where in a layer's cache the keys and values of each token go, head by head."""
-        slots = [slot for slot, count, _ in spans for _ in range(count)]
-        slots_N1, positions_N1 = torch.tensor([slots, positions], device=self._embedding_VD.device).unsqueeze(-1)
-        heads_H = torch.arange(2 * self._kv_heads, device=self._embedding_VD.device)
-        return ((slots_N1 * len(heads_H) + heads_H) * self.max_length + positions_N1).flatten()
+        slots_N = torch.tensor([slot for slot, count, _ in spans for _ in range(count)])
+        first_PSG = torch.arange(2 * len(self._lengths) * self._kv_heads).view(2, len(self._lengths), -1)
+        first_NPG = first_PSG[:, slots_N].transpose(0, 1)
+        return (first_NPG * self.max_length + torch.tensor(positions)[:, None, None]).flatten()
 
-    def _attend(self, q_NHK: Tensor, slots: list[_Views], spans: list[Span]) -> Tensor:
-        """Each span's queries over its own slot's keys and values. Returns seen_ND."""
-        queries = q_NHK.split([count for _, count, _ in spans] + [len(q_NHK) - sum(count for _, count, _ in spans)])
-        seen = [
-            self._one(query, slots[slot], end) if count == 1 else self._several(query, slots[slot], end)
-            for query, (slot, count, end) in zip(queries, spans, strict=False)
-        ]
-        return torch.cat([*seen, queries[-1].flatten(1)])
+    def _attention(self, spans: list[Span]) -> Callable[[Tensor, Tensor, Tensor], None]:
+        """Writes to seen_ND what the queries_NHK of each span see of its own slot in a layer's cache_PSGTK."""
+        ends = list(accumulate(count for _, count, _ in spans))
+        single = [at for at, (_, count, _) in enumerate(spans) if count == 1]
+        rows = slice(None) if len(single) == ends[-1] else [ends[at] - 1 for at in single]
+        ragged = Ragged(
+            [(spans[at][0], spans[at][2]) for at in single],
+            heads=self._heads, kv_heads=self._kv_heads, slots=len(self._lengths), positions=self.max_length,
+        ) if single else None  # fmt: skip
 
-    def _one(self, query_1HK: Tensor, slot: _Views, end: int) -> Tensor:
-        """Two plain products: quicker than the fused kernel for a single query."""
-        query_GKQ = query_1HK.view(self._kv_heads, -1, self._width).transpose(1, 2)
-        scores_GCQ = torch.bmm(slot.keys_GCK.narrow(1, 0, end), query_GKQ)
-        weights_GQC = scores_GCQ.transpose(1, 2).softmax(-1)
-        return torch.bmm(weights_GQC, slot.values_GCK.narrow(1, 0, end)).view(1, -1)
+        def attend(query_NHK: Tensor, cache_PSGTK: Tensor, seen_ND: Tensor) -> None:
+            if ragged is not None:
+                seen_RD = ragged.attend(query_NHK[rows], *cache_PSGTK.view(2, -1, self._width))
+                seen_ND[: ends[-1]][rows] = seen_RD.to(self._dtype)
+            for row_end, (slot, count, end) in zip(ends, spans, strict=True):
+                if count > 1:
+                    span = slice(row_end - count, row_end)
+                    seen_ND[span] = self._several(query_NHK[span], cache_PSGTK[:, slot, :, :end])
 
-    def _several(self, query_NHK: Tensor, slot: _Views, end: int) -> Tensor:
-        count = len(query_NHK)
+        return attend
+
+    def _several(self, query_NHK: Tensor, cache_PGTK: Tensor) -> Tensor:
+        count, end = len(query_NHK), cache_PGTK.shape[2]
         seen_HNK = F.scaled_dot_product_attention(
-            query_NHK.transpose(0, 1)[None], slot.keys_GCK[None, :, :end], slot.values_GCK[None, :, :end], scale=1.0,
+            query_NHK.transpose(0, 1)[None], cache_PGTK[None, 0], cache_PGTK[None, 1], scale=1.0,
             attn_mask=None if count == end else self._causal_TT[end - count : end, :end],
             is_causal=count == end, enable_gqa=self._kv_heads != self._heads,
         )[0]  # fmt: skip
