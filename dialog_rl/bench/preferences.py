@@ -222,7 +222,7 @@ def _practised(
 
     with load_plugins() as plugins:
         specs = [*(spec for spec in DEFAULT_REWARDS if spec.use != "fluency"),
-                 RewardSpec(use="learned", weight=0.5, options={"model": "", "per_turn": True})]  # fmt: skip
+                 RewardSpec(use="learned", weight=0.5, options={"model": "", "per_step": True})]  # fmt: skip
         rewards = build_rewards(plugins.registry, specs, resources={"reward_model": lent})
         config = TrainConfig(dialogues=size.dialogues, batch=min(64, size.dialogues), slots=32, seed=seed)
         for _ in Trainer(folder, [stage], model, reference, rewards, config).run():

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 START = click.option("--from", "start", default="base", show_default=True, metavar="VERSION", help="Begin with it.")
 SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 PAY = 'Pay by it: [[rewards]] use = "learned", options = {{ model = "{}" }} in dialog_rl.toml'
+PAY_AT_ONCE = """Pay by it, each step by itself, in dialog_rl.toml:
+[train]
+gamma = 0.0
+[[rewards]]
+use = "learned"
+options = {{ model = "{}", per_step = true }}"""
 CONFIG = click.option(
     "--config", "config_file", type=click.Path(path_type=Path, dir_okay=False), help="Read this file."
 )
@@ -168,10 +174,10 @@ def reward(
 def imitation(
     expert: str, log: str, start: str, out: Path, seed: int, config_file: Path | None, as_json: bool
 ) -> None:  # fmt: skip
-    """Fit a reward that pays for replies like those in EXPERT and unlike those in LOG; 'learned' then pays by it.
+    """Fit a reward that pays for what EXPERT would do rather than LOG; 'learned' then pays by it.
 
     Both are runs, files or URLs. EXPERT may hold anybody's conversations, as 'simulate --version expert' or 'episodes
-    import' logs them; LOG those of the version that is to learn. Practice makes LOG out of date: then fit again.
+    import' logs them; LOG those of the version that is to learn.
     """
     if out.exists():
         raise ConfigError(f"{out} is there already; name a folder that is not")
@@ -179,17 +185,22 @@ def imitation(
     model = opening.open_model(settings, start)
     from dataclasses import asdict
 
-    from dialog_rl.offline.reward_model import fit_likeness
+    from dialog_rl.lm.precision import bf16_pays
+    from dialog_rl.offline.imitation import ImitationConfig, fit_likeness
 
-    made = fit_likeness(model, _allowed(settings, expert), _allowed(settings, log), seed=seed)
+    model.policy.autocast = bf16_pays(model.policy.device)
+    made = fit_likeness(
+        model, _allowed(settings, expert), _allowed(settings, log), ImitationConfig(seed=seed),
+        progress=lambda line: click.echo(line, err=True),
+    )  # fmt: skip
     made.save(out)
     report = made.report
     if as_json:
         emit_json("reward_model", {"folder": str(out), **asdict(report)})
         return
-    emit(f"fitted to {report.fitted} replies, and tells who spoke in {100 * report.accuracy:.1f} % of "
+    emit(f"fitted to {report.fitted} steps, and tells who took it of {100 * report.accuracy:.1f} % of "
          f"{report.held_out} others")  # fmt: skip
-    emit(PAY.format(out))
+    emit(PAY_AT_ONCE.format(out))
 
 
 def _allowed(settings: Settings, log: str) -> list[Any]:

@@ -56,6 +56,14 @@ def spelled(episode: Episode, renderer: ChatRenderer) -> list[Reply]:
     return found
 
 
+def whole(episode: Episode, renderer: ChatRenderer) -> Reply:
+    """Everything the agent did in an episode: as it was sampled where it was sampled so, else as `spelled`."""
+    own = episode.tokenizer == renderer.fingerprint and all(step.action_ids for step in episode.steps)
+    if own:
+        return Reply(prefix=(), steps=tuple((step.observation_ids, step.action_ids) for step in episode.steps))
+    return Reply(prefix=(), steps=tuple(step for reply in spelled(episode, renderer) for step in reply.steps))
+
+
 def corrected(episode: Episode, number: int, text: str, renderer: ChatRenderer) -> Reply:
     """The turn as a person would have had it: what was called stands as context, what was said is replaced."""
     said = reply_of(episode, number)

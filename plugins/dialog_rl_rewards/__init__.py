@@ -52,7 +52,7 @@ def register_rewards(register: Register) -> None:
     )  # fmt: skip
     register(
         "learned", "dialog_rl_rewards.learned:Learned", needs=("reward_model",), bounds=(-3.0, 3.0),
-        description="what a model of people's pairs and ratings thinks of every reply",
+        description="what a model of people's opinions thinks of each reply, or how like an expert's each step is",
     )  # fmt: skip
     register(
         "progress", "dialog_rl_rewards.progress:Progress", bounds=(-1.0, 1.0),

@@ -1,4 +1,4 @@
-"""What a reward model, fitted to people's pairs and ratings, thinks of every reply."""
+"""What a reward model thinks of what was done: one of people's opinions, or of an expert's conversations."""
 
 from __future__ import annotations
 
@@ -6,28 +6,27 @@ from collections.abc import Callable, Sequence
 
 from dialog_rl.episode import Episode
 from dialog_rl.scoring import Score
-from dialog_rl_rewards.ratings import at_replies
 
 Judge = Callable[[Sequence[Episode]], Sequence[Sequence[float | None]]]
-"""A value for each turn of each episode, or None."""
+"""A value for each step of each episode, or None."""
 
 
 class Learned:
-    """The mean over the episode's replies by default; with `per_turn` each is paid at its reply. Abstains without any.
+    """The mean over what the episode is judged by, by default; with `per_step` each value is paid where it was earned.
 
-    `model` is the folder that `dialog-rl offline reward` wrote.
+    `model` is the folder that `dialog-rl offline reward` or `imitation` wrote. Abstains where nothing is judged.
     """
 
-    def __init__(self, *, model: str, reward_model: Callable[[str], Judge], per_turn: bool = False) -> None:
-        self._judge, self._per_turn = reward_model(model), per_turn
+    def __init__(self, *, model: str, reward_model: Callable[[str], Judge], per_step: bool = False) -> None:
+        self._judge, self._per_step = reward_model(model), per_step
 
     def score(self, episodes: Sequence[Episode]) -> list[Score]:
-        return [self._score(e, values) for e, values in zip(episodes, self._judge(episodes), strict=True)]
+        return [self._score(values) for values in self._judge(episodes)]
 
-    def _score(self, episode: Episode, values: Sequence[float | None]) -> Score:
-        known = {number: value for number, value in enumerate(values) if value is not None}
+    def _score(self, values: Sequence[float | None]) -> Score:
+        known = [value for value in values if value is not None]
         if not known:
-            return Score(value=None, reason="no reply that the reward model can read")
-        if self._per_turn:
-            return Score(value=None, per_step=at_replies(episode, known), reason=f"{len(known)} replies judged")
-        return Score(value=sum(known.values()) / len(known), reason=f"{len(known)} replies judged")
+            return Score(value=None, reason="nothing that the reward model can read")
+        if self._per_step:
+            return Score(value=None, per_step=tuple(values), reason=f"{len(known)} steps judged")
+        return Score(value=sum(known) / len(known), reason=f"{len(known)} steps judged")

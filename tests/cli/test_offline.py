@@ -27,7 +27,7 @@ def test_a_log_that_is_not_there_is_named(run: Run) -> None:
 
 def test_an_expert_is_imitated_by_a_reward_that_trains(run: Run, with_base: Path) -> None:
     for version, name in (("expert", "shown"), ("base", "said")):
-        assert run("simulate", "--version", version, "--count", "14", "--run", name).code == 0
+        assert run("simulate", "--version", version, "--count", "60", "--run", name).code == 0
     fitted = run("offline", "imitation", "shown", "said", "--out", "likeness", "--json")
     assert fitted.code == 0, fitted.err
     told = fitted.json()

@@ -14,7 +14,7 @@ from dialog_rl.errors import CheckpointError, TrainingError
 from dialog_rl.lm.model import SpeakingModel
 from dialog_rl.offline.judgements import Judgements, Pair, Thumb
 from dialog_rl.offline.replies import reply_of, spelled
-from dialog_rl.offline.reward_model import LIMIT, RewardModel, fit, fit_likeness
+from dialog_rl.offline.reward_model import LIMIT, RewardModel, fit
 from dialog_rl.plugins.loading import load_plugins
 from dialog_rl.plugins.rewards import build_rewards
 from dialog_rl.scoring import RewardSpec, score_episodes
@@ -84,36 +84,6 @@ def test_what_somebody_else_said_is_spelled_as_the_model_would_have_sampled_it(m
     episode = said(("is it done", "wait"), ("what now", POLITE[1]))
     found = spelled(of_somebody_else(episode), model.renderer)
     assert found == [reply_of(episode, 0), reply_of(episode, 1)]
-
-
-def examples(said: Any, replies: list[str], count: int = 30) -> list[Episode]:
-    rng = random.Random(1)
-    return [
-        said((rng.choice(ASKED), rng.choice(replies)), (rng.choice(ASKED), rng.choice(replies))) for _ in range(count)
-    ]
-
-
-def test_what_is_like_an_expert_is_paid_for(model: SpeakingModel, said: Any, tmp_path: Path) -> None:
-    shown = [of_somebody_else(episode) for episode in examples(said, POLITE)]
-    made = fit_likeness(model, shown, examples(said, RUDE))
-    assert (made.report.kind, made.report.fitted, made.report.held_out) == ("likeness", 96, 24)
-    assert made.report.accuracy >= 0.9
-    asked = [said(("is it done", POLITE[0])), said(("is it done", "no"))]
-    (like,), (unlike,) = made.score(model, asked)
-    assert like is not None and unlike is not None and unlike + 1 < like
-    made.save(tmp_path / "likeness")
-    read = RewardModel.load(tmp_path / "likeness")
-    assert read.report == made.report and read.score(model, asked) == made.score(model, asked)
-
-
-def test_nothing_is_paid_for_where_nothing_tells_them_apart(model: SpeakingModel, said: Any) -> None:
-    same = examples(said, [*POLITE, *RUDE])
-    assert fit_likeness(model, same[:15], same[15:]).report.accuracy < 0.8
-
-
-def test_an_expert_with_too_few_replies_is_refused(model: SpeakingModel, said: Any) -> None:
-    with pytest.raises(TrainingError, match="2 replies of the expert and 60 others; at least 10 of each"):
-        fit_likeness(model, examples(said, POLITE, 1), examples(said, RUDE))
 
 
 def test_a_folder_without_one_is_named(tmp_path: Path) -> None:
