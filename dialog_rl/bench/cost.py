@@ -91,13 +91,22 @@ def lines(result: Mapping[str, Any]) -> list[str]:
 def draw(result: Mapping[str, Any], path: Path) -> None:
     """Seconds and megabytes over each of the three, on one picture."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     figure = Figure(figsize=(12, 4), layout="constrained")
     for place, (name, curve) in zip(figure.subplots(1, len(result["curves"])), result["curves"].items(), strict=True):
         xs = [p[name] for p in curve["points"]]
-        place.loglog(xs, [p["seconds"] for p in curve["points"]], "o-", color="tab:blue", label="seconds")
-        place.set(xlabel=name, ylabel="seconds", title=f"power {curve['exponent']:.2f}")
+        ys = [p["seconds"] for p in curve["points"]]
+        place.loglog(xs, ys, "o-", color="tab:blue")
+        place.set_title(f"seconds grow as the power {curve['exponent']:.2f}")
+        place.set_xlabel(name)
+        place.set_ylabel("seconds", color="tab:blue")
+        place.set_xticks(xs, [f"{x / 1e6:.1f} M" if x >= 1e5 else f"{x:,}" for x in xs])
         beside = place.twinx()
-        beside.loglog(xs, [p["bytes"] / 1e6 for p in curve["points"]], "s--", color="tab:orange", label="MB")
-        beside.set_ylabel("MB")
+        beside.plot(xs, [p["bytes"] / 1e6 for p in curve["points"]], "s--", color="tab:orange")
+        beside.set_ylim(bottom=0)
+        beside.set_ylabel("MB", color="tab:orange")
+        place.xaxis.set_minor_formatter(NullFormatter())
+        place.set_yticks(ys, [f"{y:.2g}" for y in ys])
+        place.yaxis.set_minor_formatter(NullFormatter())
     figure.savefig(path)
