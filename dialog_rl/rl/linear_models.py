@@ -75,7 +75,7 @@ def _minimise(loss: Callable[[Tensor], Tensor], width: int, dtype: torch.dtype) 
 
 
 class Discriminator(nn.Module):
-    """Tells an expert's features from the learner's; its logit is the reward -log(1 - D) is made of."""
+    """Tells an expert's features from the learner's; its logit is the reward, as in AIRL."""
 
     def __init__(self, width: int, hidden: int = 32, *, seed: int = 0) -> None:
         super().__init__()
@@ -85,11 +85,6 @@ class Discriminator(nn.Module):
 
     def forward(self, features_ND: Tensor) -> Tensor:
         return self.layers(features_ND)[:, 0]
-
-    def reward(self, features_ND: Tensor) -> Tensor:
-        """r(x) = -log(1 - D) = softplus(logit): what imitates the expert earns more. Source: Ho & Ermon 2016, GAIL."""
-        with torch.no_grad():
-            return F.softplus(self(features_ND))
 
 
 def gradient_penalty(

@@ -104,5 +104,5 @@ def test_a_discriminator_learns_to_pay_for_what_the_expert_does() -> None:
     assert train_discriminator(model, expert_ND, learner_ND) < 2 * math.log(2)
     asked_ND = torch.zeros(2, 3)
     asked_ND[1, 0] = 2.0
-    low, high = model.reward(asked_ND).tolist()
+    low, high = model(asked_ND).tolist()
     assert high > low + 0.5
